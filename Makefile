@@ -1,0 +1,66 @@
+# Two commands matter: `make start` and `make test`. Both set up what they need, in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BASE := $(VENV)/.base-installed
+TEST := $(VENV)/.test-installed
+DOCS := $(VENV)/.docs-installed
+
+.PHONY: start demo test lint format docs bench clean help
+
+help: ## Show what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+start: $(BASE) ## Set up, start the server, print its address and a first call
+	@$(BIN)/zerostart serve
+
+demo: $(BASE) ## Set up, classify real sentences, and exit
+	@$(BIN)/zerostart classify --labels "travel,cooking,finance,health,sport" \
+	  "One day I will see the world." \
+	  "Whisk the eggs, then fold in the flour and bake for half an hour." \
+	  "The central bank raised interest rates by a quarter of a point." \
+	  "I want to quit smoking and sleep eight hours a night." \
+	  "She scored twice in the last ten minutes of the final."
+
+test: $(TEST) $(DOCS) lint ## Run every check and every test
+	@$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+	@$(BIN)/mkdocs build --strict --quiet
+
+lint: $(TEST) ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(TEST) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(DOCS) ## Serve the documentation on 127.0.0.1:8000
+	$(BIN)/mkdocs serve
+
+bench: $(TEST) ## Measure, and write benchmarks/results
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove what the commands above made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis site .coverage*
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Zerostart needs Python 3.11 or newer: run make PYTHON=python3.11 start")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+
+$(BASE): pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(TEST): pyproject.toml | $(BASE)
+	$(BIN)/pip install --quiet --group test
+	@touch $@ $(BASE)
+
+$(DOCS): pyproject.toml | $(BASE)
+	$(BIN)/pip install --quiet --group docs
+	@touch $@ $(BASE)

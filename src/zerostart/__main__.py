@@ -1,0 +1,5 @@
+"""`python -m zerostart` is `zerostart`."""
+
+from zerostart.cli.main import main
+
+main()

@@ -1,0 +1,36 @@
+"""A classifier, put together from settings. It imports no server, so that a one-off classification starts quickly."""
+
+from collections.abc import Callable
+
+from zerostart.engines.base import EngineOptions
+from zerostart.engines.registry import load_engine
+from zerostart.metrics import CountedBatch
+from zerostart.models.artefact import TOKENIZER, verify
+from zerostart.models.local_artefacts import LocalArtefacts
+from zerostart.serving.batcher import Batcher, BatchLimits
+from zerostart.serving.classifier import Classifier
+from zerostart.serving.tokenizer import PairTokenizer
+from zerostart.settings import Settings
+
+
+def build_classifier(
+    settings: Settings, model_id: str, on_batch: Callable[[CountedBatch], None] | None = None
+) -> Classifier:
+    """Load a model of this machine, after comparing its files with their checksums.
+
+    Raises UnknownModel, InvalidArtefact, MissingExtra or InvalidSettings.
+    """
+    artefact = LocalArtefacts(settings.models_folder).find(model_id)
+    verify(artefact)
+    manifest = artefact.manifest
+    tokenizer = PairTokenizer(artefact.folder / TOKENIZER, manifest.max_tokens, manifest.pad_token_id)
+    options = EngineOptions(settings.threads, settings.precision, settings.cache_folder)
+    engine = load_engine(settings.engine, artefact.folder, len(manifest.classes), options)
+    batcher = Batcher(
+        engine,
+        tokenizer.batch,
+        special_tokens=tokenizer.template.special_tokens,
+        limits=BatchLimits(settings.max_batch_tokens, settings.max_queued_pairs),
+        on_batch=on_batch,
+    )
+    return Classifier(artefact, tokenizer, batcher)

@@ -1,0 +1,84 @@
+"""The server's object graph, put together from settings."""
+
+import fcntl
+import os
+from dataclasses import dataclass
+from typing import IO
+
+from zerostart.errors import InvalidSettings
+from zerostart.hosting.local import LocalLauncher
+from zerostart.hosting.reconciler import Pace, Reconciler
+from zerostart.hosting.router import Router
+from zerostart.metadata.database import Database
+from zerostart.models.local_artefacts import LocalArtefacts
+from zerostart.services.arn import Arns
+from zerostart.services.endpoint import EndpointService
+from zerostart.services.endpoint_config import EndpointConfigService
+from zerostart.services.invocation import InvocationService
+from zerostart.services.model import ModelService
+from zerostart.services.tag import TagService
+from zerostart.settings import Settings, instance_environment
+
+
+@dataclass(frozen=True)
+class ServerParts:
+    """What the faces of the server stand on."""
+
+    settings: Settings
+    database: Database
+    router: Router
+    reconciler: Reconciler
+    models: ModelService
+    endpoint_configs: EndpointConfigService
+    endpoints: EndpointService
+    tags: TagService
+    invocations: InvocationService
+    arns: Arns
+    lock: IO[str]
+
+
+def build_server_parts(settings: Settings) -> ServerParts:
+    """Everything behind the faces, with the database brought to its newest schema. One server at a time has a home."""
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = _lock(settings)
+    database = Database(settings.sqlalchemy_url)
+    database.migrate()
+    arns = Arns(settings.region)
+    router = Router()
+    launcher = LocalLauncher(
+        settings.home / "run", settings.home / "logs" / "endpoints", instance_environment(settings)
+    )
+    cores = settings.threads or os.cpu_count() or 1
+    pace = Pace(start_timeout_s=settings.start_timeout_s, drain_grace_s=settings.drain_grace_s)
+    reconciler = Reconciler(database, launcher, router, cores=cores, pace=pace)
+    max_instances = settings.max_instances or max(4, 2 * cores)
+    return ServerParts(
+        settings=settings,
+        database=database,
+        router=router,
+        reconciler=reconciler,
+        models=ModelService(database, LocalArtefacts(settings.models_folder), arns),
+        endpoint_configs=EndpointConfigService(database, arns),
+        endpoints=EndpointService(database, router, arns, reconciler.wake, max_instances),
+        tags=TagService(database),
+        invocations=InvocationService(router, reconciler, settings.invocation_timeout_s),
+        arns=arns,
+        lock=lock,
+    )
+
+
+def _lock(settings: Settings) -> IO[str]:
+    """Hold the home folder until this process ends, however it ends."""
+    file = (settings.home / "server.lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        raise InvalidSettings(
+            f"Another server (process {file.read().strip() or 'unknown'}) runs on {settings.home}: "
+            "stop it, or set ZEROSTART_HOME to another folder."
+        ) from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file

@@ -1,0 +1,229 @@
+"""The verbs that talk to a server: deploy, endpoints, invoke, env."""
+
+import json
+import re
+import time
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from zerostart.cli.client import ROLE_ARN, ServerRefused, aws_errors, runtime, sagemaker
+from zerostart.credentials import read_credentials
+from zerostart.errors import InvalidInput
+from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE
+from zerostart.settings import client_endpoint_url, load_settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker.literals import ProductionVariantInstanceTypeType
+    from mypy_boto3_sagemaker.type_defs import ContainerDefinitionTypeDef, ProductionVariantTypeDef
+
+_VARIANT = "AllTraffic"
+_POLL_S = 0.2
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command()(deploy)
+    group = typer.Typer(help="List, show and delete endpoints.", no_args_is_help=True)
+    group.command("list")(list_endpoints)
+    group.command("show")(show_endpoint)
+    group.command("delete")(delete_endpoint)
+    app.add_typer(group, name="endpoints")
+    app.command()(invoke)
+    app.command()(env)
+
+
+def deploy(
+    model_id: Annotated[str, typer.Argument(help="Model id; 'zerostart models list' shows those here.")],
+    endpoint_name: Annotated[str, typer.Option(help="Name of the endpoint; made from the model id if left out.")] = "",
+    instances: Annotated[int, typer.Option(min=1, help="How many instances share the load.")] = 1,
+    instance_type: Annotated[str, typer.Option(help="Any ml.* type.")] = "ml.m5.xlarge",
+    wait: Annotated[bool, typer.Option("--wait", help="Return when the endpoint is in service.")] = False,
+) -> None:
+    """Deploy a model to a real-time endpoint.
+
+    Example: zerostart deploy zerostart-zstc-small --endpoint-name first --wait
+    """
+    name = endpoint_name or re.sub(r"[^a-zA-Z0-9]+", "-", model_id).strip("-")[:63]
+    container: ContainerDefinitionTypeDef = {
+        "Environment": {"HF_MODEL_ID": model_id, "HF_TASK": "zero-shot-classification"}
+    }
+    variant: ProductionVariantTypeDef = {
+        "VariantName": _VARIANT,
+        "ModelName": name,
+        "InitialInstanceCount": instances,
+        "InstanceType": cast("ProductionVariantInstanceTypeType", instance_type),
+    }
+    with aws_errors():
+        client = sagemaker()
+        made: list[str] = []
+        try:
+            client.create_model(ModelName=name, ExecutionRoleArn=ROLE_ARN, PrimaryContainer=container)
+            made.append("model")
+            client.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+            made.append("config")
+            client.create_endpoint(EndpointName=name, EndpointConfigName=name)
+        except Exception:
+            _undo(client, name, made)
+            raise
+        typer.echo(f"Endpoint {name} is Creating.", err=wait)
+        if wait:
+            _wait_until_in_service(client, name)
+
+
+def list_endpoints(
+    output_format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+) -> None:
+    """List the endpoints, newest first.
+
+    Example: zerostart endpoints list
+    """
+    with aws_errors():
+        pages = sagemaker().get_paginator("list_endpoints").paginate()
+        endpoints = [endpoint for page in pages for endpoint in page["Endpoints"]]
+    if output_format is Format.JSON:
+        typer.echo(json.dumps(endpoints, default=str, indent=2))
+        return
+    if not endpoints:
+        typer.echo("No endpoints. Make one: zerostart deploy zerostart-zstc-small --endpoint-name first --wait")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("endpoint", "status", "created", "modified")
+    for each in endpoints:
+        times = (f"{each[key]:%Y-%m-%d %H:%M:%S} UTC" for key in ("CreationTime", "LastModifiedTime"))
+        table.add_row(each["EndpointName"], each["EndpointStatus"], *times)
+    Console().print(table)
+
+
+def show_endpoint(name: Annotated[str, typer.Argument(help="The endpoint.")]) -> None:
+    """Show an endpoint: status, instances, and why it failed if it did.
+
+    Example: zerostart endpoints show first
+    """
+    with aws_errors():
+        shown = dict(sagemaker().describe_endpoint(EndpointName=name))
+    shown.pop("ResponseMetadata", None)
+    typer.echo(json.dumps(shown, default=str, indent=2))
+
+
+def delete_endpoint(
+    name: Annotated[str, typer.Argument(help="The endpoint.")],
+    wait: Annotated[bool, typer.Option("--wait", help="Return when its instances have ended.")] = False,
+) -> None:
+    """Delete an endpoint, and the config and model that 'deploy' made for it under the same name.
+
+    Example: zerostart endpoints delete first
+    """
+    with aws_errors():
+        client = sagemaker()
+        client.delete_endpoint(EndpointName=name)
+        _undo(client, name, ["model", "config"])
+        typer.echo(f"Endpoint {name} is Deleting.", err=wait)
+        while wait and _status(client, name) is not None:
+            time.sleep(_POLL_S)
+
+
+def invoke(
+    name: Annotated[str, typer.Argument(help="The endpoint.")],
+    texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Texts to classify.")],
+    labels: Annotated[str, typer.Option(help="Candidate labels, separated by commas.")] = "",
+    label: Annotated[
+        list[str] | None, typer.Option(help="One candidate label, which may hold a comma; repeat it.")
+    ] = None,
+    multi_label: Annotated[bool, typer.Option("--multi-label", help="Score each label on its own.")] = False,
+    template: Annotated[str, typer.Option(help="Hypothesis, with {} for the label.")] = DEFAULT_HYPOTHESIS_TEMPLATE,
+    variant: Annotated[str, typer.Option(help="Production variant to ask.")] = "",
+) -> None:
+    """Classify texts on an endpoint; prints one JSON object a text.
+
+    Example: zerostart invoke first "One day I will see the world" --labels travel,cooking,dancing
+    """
+    if bool(labels) == bool(label):
+        raise InvalidInput("Name the labels in one way: --labels a,b,c, or --label for each.")
+    options = {
+        "candidate_labels": labels or label,
+        "multi_label": multi_label,
+        "hypothesis_template": template,
+    }
+    body = json.dumps({"inputs": texts, "parameters": options})
+    with aws_errors():
+        target = {"TargetVariant": variant} if variant else {}
+        answer = runtime().invoke_endpoint(
+            EndpointName=name,
+            Body=body,
+            ContentType="application/json",
+            **target,
+        )
+    for result in json.loads(answer["Body"].read()):
+        typer.echo(json.dumps(result, ensure_ascii=False))
+
+
+def env() -> None:
+    """Print export lines that point boto3, the AWS CLI and the sagemaker SDK to this server.
+
+    Example: eval "$(zerostart env)"
+    """
+    settings = load_settings()
+    pair = read_credentials(settings.credentials_path)
+    lines = {
+        "AWS_ENDPOINT_URL": client_endpoint_url(settings),
+        "AWS_ACCESS_KEY_ID": pair.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": pair.secret_access_key,
+        "AWS_DEFAULT_REGION": settings.region,
+        "AWS_REGION": settings.region,
+    }
+    typer.echo("unset AWS_PROFILE AWS_SESSION_TOKEN")
+    for name, value in lines.items():
+        typer.echo(f"export {name}='{value}'")
+
+
+def _wait_until_in_service(client: "SageMakerClient", name: str) -> None:
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    started_s = time.monotonic()
+    with console.status(f"Endpoint {name} is Creating"):
+        while (status := _status(client, name)) not in {"InService", "Failed", None}:
+            time.sleep(_POLL_S)
+    if status != "InService":
+        reason = client.describe_endpoint(EndpointName=name).get("FailureReason", "") if status else "it was deleted."
+        raise ServerRefused(f"Endpoint {name} did not come into service: {reason}")
+    typer.echo(f"Endpoint {name} is InService after {time.monotonic() - started_s:.1f} s.")
+
+
+def _status(client: "SageMakerClient", name: str) -> str | None:
+    """The endpoint's status; None when it is gone."""
+    from botocore.exceptions import ClientError
+
+    try:
+        return client.describe_endpoint(EndpointName=name)["EndpointStatus"]
+    except ClientError as error:
+        if "Could not find endpoint" in error.response["Error"].get("Message", ""):
+            return None
+        raise
+
+
+def _undo(client: "SageMakerClient", name: str, made: list[str]) -> None:
+    """Remove the config and model of that name, if they are there."""
+    from botocore.exceptions import ClientError
+
+    for kind in reversed(made):
+        try:
+            if kind == "config":
+                client.delete_endpoint_config(EndpointConfigName=name)
+            else:
+                client.delete_model(ModelName=name)
+        except ClientError as error:
+            if "Could not find" not in error.response["Error"].get("Message", ""):
+                raise

@@ -1,0 +1,51 @@
+"""The command line: verbs, each in a module of its own."""
+
+import sys
+
+import typer
+
+from zerostart import __version__
+from zerostart.cli import classify, endpoints, models, serve
+from zerostart.errors import ZerostartError
+
+app = typer.Typer(
+    name="zerostart",
+    help="Zero-shot text classification as a service you run yourself.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+classify.register(app)
+serve.register(app)
+endpoints.register(app)
+models.register(app)
+
+
+@app.command()
+def version() -> None:
+    """Print the version.
+
+    Example: zerostart version
+    """
+    typer.echo(f"zerostart {__version__}")
+
+
+def main() -> None:
+    """Run a command; an error is one line on standard error and an exit code."""
+    try:
+        app()
+    except ZerostartError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def fail(message: str, code: int = 1) -> None:
+    """Say what went wrong, in one line, and end."""
+    typer.secho(f"zerostart: {message}", fg="red", err=True)
+    sys.exit(code)

@@ -1,0 +1,162 @@
+"""zerostart serve and zerostart model-server: the two programs that wait for requests."""
+
+import contextlib
+import sys
+import threading
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zerostart.errors import InvalidSettings
+from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
+from zerostart.settings import Settings, load_settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command()(serve)
+    app.command()(model_server)
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to bind; another than loopback needs TLS.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to bind; 0 takes a free one.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate file (PEM) for https.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Key file (PEM) for https.")] = None,
+    allow_plain_http: Annotated[
+        bool, typer.Option("--allow-plain-http", help="Bind another address than loopback without TLS.")
+    ] = False,
+) -> None:
+    """Run the server: SageMaker's API for models and endpoints, on this machine.
+
+    Example: zerostart serve
+
+    Example: zerostart serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
+    """
+    from zerostart.bootstrap.server import build_server_parts
+    from zerostart.credentials import ensure_credentials
+    from zerostart.logs import configure_logs
+    from zerostart.server.app import build_app
+    from zerostart.serving.http import Gate, run_server
+
+    settings = load_settings().with_values(host=host, port=port)
+    if (tls_cert is None) != (tls_key is None):
+        raise InvalidSettings("Give --tls-cert and --tls-key together.")
+    tls = (tls_cert, tls_key) if tls_cert is not None and tls_key is not None else None
+    _check_address(settings.host, encrypted=tls is not None, allow_plain_http=allow_plain_http)
+    configure_logs(settings.log_level)
+    parts = build_server_parts(settings)
+    pair = ensure_credentials(settings.credentials_path)
+    gate = Gate()
+    app = build_app(parts, {pair.access_key_id: pair}, gate)
+    run_server(
+        app,
+        gate,
+        grace_s=settings.drain_grace_s,
+        on_ready=lambda address: _welcome(address, settings),
+        host=settings.host,
+        port=settings.port,
+        tls=tls,
+    )
+
+
+def model_server(
+    model: Annotated[str, typer.Option(help="Model id.")] = BUILTIN_MODEL_ID,
+    port: Annotated[int | None, typer.Option(help="Port to bind.")] = None,
+    host: Annotated[str, typer.Option(help="Address to bind with --port.")] = "127.0.0.1",
+    socket: Annotated[Path | None, typer.Option(help="Unix socket to bind instead of a port.")] = None,
+    engine: Annotated[str | None, typer.Option(help="openvino, onnxruntime or fake.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or int8.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Engine threads; 0 is every core.")] = None,
+    allow_plain_http: Annotated[
+        bool, typer.Option("--allow-plain-http", help="Bind another address than loopback.")
+    ] = False,
+    exit_with_parent: Annotated[bool, typer.Option("--exit-with-parent", hidden=True)] = False,
+) -> None:
+    """Run one model as SageMaker's serving container does: GET /ping, POST /invocations, no authentication.
+
+    Example: zerostart model-server --model zerostart-zstc-small --port 8080
+    """
+    if exit_with_parent:
+        _exit_with_parent()
+    from zerostart.bootstrap.classifier import build_classifier
+    from zerostart.logs import configure_logs
+    from zerostart.metrics import ModelServerMetrics
+    from zerostart.serving.http import Gate, run_server
+    from zerostart.serving.model_server import ModelServer
+
+    if (port is None) == (socket is None):
+        raise InvalidSettings("Give --port or --socket: one of the two.")
+    if socket is None:
+        _check_address(host, encrypted=False, allow_plain_http=allow_plain_http)
+    settings = load_settings().with_values(engine=engine, precision=precision, threads=threads)
+    configure_logs(settings.log_level)
+    metrics, gate = ModelServerMetrics(), Gate()
+    classifier = build_classifier(settings, model, metrics.record_batch)
+    app = ModelServer(classifier, metrics, gate, settings.max_body_bytes).app()
+    try:
+        run_server(
+            app,
+            gate,
+            grace_s=settings.drain_grace_s,
+            on_ready=_announce(model),
+            socket_path=socket,
+            host=host,
+            port=port or 0,
+        )
+    finally:
+        classifier.close()
+        if socket is not None:
+            socket.unlink(missing_ok=True)
+
+
+def _announce(model: str) -> Callable[[str], None]:
+    return lambda address: print(f"{model} takes invocations on {address}", flush=True)  # noqa: T201
+
+
+def _check_address(host: str, *, encrypted: bool, allow_plain_http: bool) -> None:
+    loopback = host == "localhost"
+    with contextlib.suppress(ValueError):
+        loopback = loopback or ip_address(host).is_loopback
+    if not (loopback or encrypted or allow_plain_http):
+        raise InvalidSettings(
+            f"{host} can be reached from other machines, and keys and texts would cross the network unencrypted: "
+            "give --tls-cert and --tls-key, or --allow-plain-http behind a proxy that encrypts."
+        )
+
+
+def _exit_with_parent() -> None:
+    """End this process when its standard input does, which its parent holds open for as long as it lives."""
+    import os
+
+    def wait() -> None:
+        while os.read(sys.stdin.fileno(), 1):
+            pass
+        os._exit(0)
+
+    threading.Thread(target=wait, name="exit-with-parent", daemon=True).start()
+
+
+def _welcome(address: str, settings: Settings) -> None:
+    """What a newcomer needs next; the command works when pasted into another terminal."""
+    program = Path(sys.argv[0])
+    command = str(program.absolute()) if program.name == "zerostart" else f"{sys.executable} -m zerostart"
+    home = "" if settings.home == Settings().home else f"ZEROSTART_HOME={settings.home} "
+    where = "" if address == f"http://{Settings().host}:{Settings().port}" else f"AWS_ENDPOINT_URL={address} "
+    print(  # noqa: T201
+        f"""
+Zerostart is running on {address}   (Ctrl-C stops it)
+Credentials: {settings.credentials_path}
+
+A first endpoint, from another terminal:
+
+  {home}{where}{command} deploy {BUILTIN_MODEL_ID} --endpoint-name first --wait
+  {home}{where}{command} invoke first "One day I will see the world" --labels travel,cooking,dancing
+
+boto3 and the AWS CLI work on it after:  eval "$({home}{where}{command} env)"
+""",
+        flush=True,
+    )

@@ -1,0 +1,50 @@
+"""The contract of an engine: an encoded batch goes in, logits come out. An engine knows of nothing else."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+TokenIds = NDArray[np.int64]
+Logits = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class EncodedBatch:
+    """Pairs padded to one length. Each array has shape (pairs, tokens) and dtype int64."""
+
+    input_ids: TokenIds
+    attention_mask: TokenIds
+    token_type_ids: TokenIds
+
+    @property
+    def pairs(self) -> int:
+        """Rows of the batch."""
+        return int(self.input_ids.shape[0])
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How to load a model. `precision` is auto, fp32, bf16 or int8; `threads` 0 means every core."""
+
+    threads: int = 0
+    precision: str = "auto"
+    cache_folder: Path | None = None
+
+
+class Engine(Protocol):
+    """A loaded model. `logits` is called from `streams` threads at once; it must be safe for that many."""
+
+    name: str
+    precision: str
+    streams: int
+
+    def logits(self, batch: EncodedBatch) -> Logits:
+        """Logits, shape (pairs, classes). Raises whatever the runtime raises; the batcher answers for it."""
+        ...
+
+    def close(self) -> None:
+        """Give the memory back; no call follows."""
+        ...

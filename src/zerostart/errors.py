@@ -1,0 +1,89 @@
+"""Every error that Zerostart raises on purpose. No HTTP here: each dialect's edge has one table of statuses.
+
+A message says what was wrong, which value, and what to do.
+"""
+
+
+class ZerostartError(Exception):
+    """The root of the tree: catch this to catch all that Zerostart reports."""
+
+    @property
+    def message(self) -> str:
+        """What a user reads."""
+        return str(self)
+
+
+class InvalidInput(ZerostartError):
+    """The request or its values are wrong; the caller can mend it."""
+
+
+class BodyTooLarge(InvalidInput):
+    """A request body, or the work in it, is over a limit."""
+
+
+class UnsupportedContentType(InvalidInput):
+    """A body in a format that is not read."""
+
+
+class UnsupportedAccept(InvalidInput):
+    """An answer was asked for in a format that is not written."""
+
+
+class NotFound(ZerostartError):
+    """The named resource does not exist."""
+
+
+class AlreadyExists(ZerostartError):
+    """A resource of that name exists."""
+
+
+class LimitExceeded(ZerostartError):
+    """The machine, or a setting, allows no more of this."""
+
+
+class InvalidSettings(ZerostartError):
+    """A setting, in the environment or the settings file, is wrong."""
+
+
+class MissingExtra(ZerostartError):
+    """An optional dependency is not installed; the message names the extra."""
+
+
+class InvalidArtefact(ZerostartError):
+    """A model folder is incomplete, altered, or not an NLI model."""
+
+
+class UnknownModel(NotFound):
+    """No artefact of that model id is on this machine."""
+
+
+class Overloaded(ZerostartError):
+    """The queue is full: the same request may succeed later."""
+
+
+class Draining(Overloaded):
+    """The server is stopping and takes no new work."""
+
+
+class EngineFailure(ZerostartError):
+    """The engine could not compute: not the request's fault."""
+
+
+class InvalidLogits(EngineFailure):
+    """The model answered NaN or infinity for this request alone."""
+
+
+class NoInstance(ZerostartError):
+    """The endpoint has no instance that could take the invocation now."""
+
+
+class InstanceLost(ZerostartError):
+    """An instance went away while it held the invocation."""
+
+
+class InvocationTimeout(ZerostartError):
+    """The instance did not answer in time."""
+
+
+class LaunchFailed(ZerostartError):
+    """An instance could not be started."""

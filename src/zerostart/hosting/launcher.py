@@ -1,0 +1,72 @@
+"""The contract of a launcher: it starts instances. Each is one model server that can crash or be replaced alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class InstanceSpec:
+    """What to run. `threads` are the engine's."""
+
+    endpoint: str
+    variant: str
+    model_id: str
+    instance_type: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class InstanceReply:
+    """An instance's answer to an invocation, whatever its HTTP status."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Instance(Protocol):
+    """A started instance."""
+
+    id: str
+    spec: InstanceSpec
+
+    def is_alive(self) -> bool:
+        """Whether it still runs; cheap enough to ask several times a second."""
+        ...
+
+    def ping(self, timeout_s: float) -> bool | None:
+        """True: takes invocations. False: says that it cannot (red). None: no answer (yet)."""
+        ...
+
+    async def invoke(self, body: bytes, headers: Mapping[str, str], timeout_s: float) -> InstanceReply:
+        """Send an invocation. Raises InstanceLost when it goes away, InvocationTimeout when time is up."""
+        ...
+
+    async def metrics(self, timeout_s: float) -> str:
+        """Its metrics in Prometheus' text form. Raises InstanceLost."""
+        ...
+
+    def stop(self) -> None:
+        """Ask it to finish the requests in flight and end; returns at once."""
+        ...
+
+    def kill(self) -> None:
+        """End it now."""
+        ...
+
+    def log_tail(self, characters: int = 1000) -> str:
+        """The end of its log."""
+        ...
+
+
+class Launcher(Protocol):
+    """Starts instances."""
+
+    def launch(self, spec: InstanceSpec) -> Instance:
+        """Start one; it is ready once `ping` says True. Raises LaunchFailed."""
+        ...
+
+    def close(self) -> None:
+        """Clean up after the last instance."""
+        ...

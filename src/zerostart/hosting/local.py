@@ -1,0 +1,182 @@
+"""The local launcher: an instance is a process on this machine that serves on a Unix socket.
+
+The socket lies in a folder that only this user can enter. The process ends when its standard input does, so that none
+outlives the server, not even one that is killed.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import http.client
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp
+
+from zerostart.errors import InstanceLost, InvocationTimeout, LaunchFailed
+from zerostart.hosting.launcher import InstanceReply, InstanceSpec
+
+_LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux and 104 on macOS
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """http.client over a Unix socket."""
+
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("instance", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class LocalInstance:
+    """A model server's process."""
+
+    def __init__(
+        self, instance_id: str, spec: InstanceSpec, process: "subprocess.Popen[bytes]", path: Path, log: Path
+    ) -> None:
+        self.id = instance_id
+        self.spec = spec
+        self._process = process
+        self._socket = path
+        self._log = log
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        if self._process.poll() is None:
+            return True
+        self._forget()
+        return False
+
+    def ping(self, timeout_s: float) -> bool | None:
+        """GET /ping."""
+        connection = _UnixConnection(self._socket, timeout_s)
+        try:
+            connection.request("GET", "/ping")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+
+    async def invoke(self, body: bytes, headers: Mapping[str, str], timeout_s: float) -> InstanceReply:
+        """POST /invocations."""
+        timeout = aiohttp.ClientTimeout(total=timeout_s)
+        try:
+            async with self._client().post("/invocations", data=body, headers=headers, timeout=timeout) as reply:
+                return InstanceReply(reply.status, reply.headers.get("Content-Type", ""), await reply.read())
+        except TimeoutError as error:
+            raise InvocationTimeout(f"Instance {self.id} did not answer within {timeout_s:g} s.") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise InstanceLost(f"Instance {self.id} went away: {error}") from error
+
+    async def metrics(self, timeout_s: float) -> str:
+        """GET /metrics."""
+        try:
+            async with self._client().get("/metrics", timeout=aiohttp.ClientTimeout(total=timeout_s)) as reply:
+                return await reply.text()
+        except (aiohttp.ClientError, OSError) as error:
+            raise InstanceLost(f"Instance {self.id} went away: {error}") from error
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for the end of the process."""
+        self._process.kill()
+        self._process.wait()
+
+    def log_tail(self, characters: int = 1000) -> str:
+        """The end of the variant's log."""
+        try:
+            with self._log.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - characters))
+                return file.read().decode("utf-8", "replace").strip()
+        except OSError:
+            return ""
+
+    def _client(self) -> aiohttp.ClientSession:
+        """One keep-alive session, made in the event loop that invokes."""
+        if self._session is None:
+            connector = aiohttp.UnixConnector(path=str(self._socket), limit=0)
+            self._session = aiohttp.ClientSession("http://instance", connector=connector, auto_decompress=False)
+            self._loop = asyncio.get_running_loop()
+        return self._session
+
+    def _forget(self) -> None:
+        """The process ended: remove its socket and close the connections to it, in the loop that made them."""
+        self._socket.unlink(missing_ok=True)
+        session, self._session = self._session, None
+        if session is not None and self._loop is not None and not self._loop.is_closed():
+            asyncio.run_coroutine_threadsafe(session.close(), self._loop)
+
+
+class LocalLauncher:
+    """Starts model servers as child processes. `environment` is all that they inherit."""
+
+    def __init__(self, run_folder: Path, log_folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder = _socket_folder(run_folder)
+        self._log_folder = log_folder
+        self._environment = dict(environment)
+
+    def launch(self, spec: InstanceSpec) -> LocalInstance:
+        """Start a process."""
+        instance_id = f"i-{secrets.token_hex(6)}"
+        path = self._folder / f"{instance_id}.sock"
+        log = self._log_folder / spec.endpoint / f"{spec.variant}.log"
+        command = [sys.executable, "-m", "zerostart", "model-server", "--model", spec.model_id]
+        command += ["--socket", str(path), "--threads", str(spec.threads), "--exit-with-parent"]
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("ab") as output:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=output,
+                    env=self._environment,
+                    cwd=self._folder,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise LaunchFailed(f"Could not start an instance of {spec.endpoint}/{spec.variant}: {error}") from error
+        return LocalInstance(instance_id, spec, process, path, log)
+
+    def close(self) -> None:
+        """Remove the sockets' folder."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _socket_folder(wanted: Path) -> Path:
+    """An empty folder for sockets, 0700; a temporary one where `wanted` is too long for a socket's path."""
+    folder = wanted
+    if len(os.fsencode(wanted)) + len("/i-0123456789ab.sock") > _LONGEST_SOCKET_PATH:
+        digest = hashlib.sha256(os.fsencode(wanted)).hexdigest()[:16]
+        folder = Path(tempfile.gettempdir()) / f"zerostart-{os.getuid()}-{digest}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(parents=True, mode=0o700)
+    status = folder.lstat()
+    if folder.is_symlink() or status.st_uid != os.getuid():
+        raise LaunchFailed(f"{folder} belongs to somebody else: remove it, or set TMPDIR to a folder of your own.")
+    folder.chmod(0o700)
+    for left_over in folder.glob("*.sock"):
+        left_over.unlink()
+    return folder

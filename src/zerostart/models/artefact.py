@@ -1,0 +1,117 @@
+"""An artefact: a folder that holds one model, ready to run.
+
+`zerostart.json` names the model and the sha256 of each other file: `model.onnx`, `tokenizer.json`, the model card.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zerostart.errors import InvalidArtefact
+from zerostart.nli.head import NLIHead, find_nli_head
+
+MANIFEST = "zerostart.json"
+TOKENIZER = "tokenizer.json"
+FORMAT = 1
+MODEL_ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?"
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `zerostart.json` says. `classes` is id2label in order; `files` maps file names to sha256 in hex."""
+
+    model_id: str
+    revision: str
+    architecture: str
+    classes: tuple[str, ...]
+    max_tokens: int
+    pad_token_id: int
+    licence: str
+    languages: tuple[str, ...]
+    description: str = ""
+    precision: str = "fp32"
+    files: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A manifest that was checked, and where its files are."""
+
+    folder: Path
+    manifest: Manifest
+    head: NLIHead
+
+    @property
+    def model_id(self) -> str:
+        """The id that callers deploy it by."""
+        return self.manifest.model_id
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes on disk."""
+        return sum((self.folder / name).stat().st_size for name in self.manifest.files)
+
+
+def read_artefact(folder: Path) -> Artefact:
+    """The artefact in `folder`. Raises InvalidArtefact if it is incomplete or not an NLI model. Reads no weights."""
+    manifest = _parse_manifest(folder / MANIFEST)
+    if TOKENIZER not in manifest.files:
+        raise InvalidArtefact(f"{folder / MANIFEST} lists no {TOKENIZER}: make the artefact again.")
+    for name in manifest.files:
+        path = folder / name
+        if path.is_symlink() or not path.is_file():
+            raise InvalidArtefact(f"{path} is missing or not a plain file: make or fetch the artefact again.")
+    return Artefact(folder, manifest, find_nli_head(manifest.classes))
+
+
+def verify(artefact: Artefact) -> None:
+    """Compare each file with the manifest's checksum. Raises InvalidArtefact naming the file that was altered."""
+    for name, expected in artefact.manifest.files.items():
+        actual = sha256_of(artefact.folder / name)
+        if actual != expected:
+            raise InvalidArtefact(
+                f"{artefact.folder / name} was altered: its sha256 is {actual}, the manifest says {expected}. "
+                "Fetch or make the artefact again."
+            )
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> Artefact:
+    """Write `zerostart.json` with the checksums of all files in `folder`; the last step of making an artefact."""
+    files = {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    document = {"format": FORMAT, **asdict(manifest), "files": files}
+    (folder / MANIFEST).write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+    return read_artefact(folder)
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _parse_manifest(path: Path) -> Manifest:
+    try:
+        document: dict[str, Any] = json.loads(path.read_bytes())
+        if document.pop("format") != FORMAT:
+            raise InvalidArtefact(f"{path} has a format that this version does not read: it reads format {FORMAT}.")
+        for key in ("classes", "languages"):
+            document[key] = tuple(document[key])
+        manifest = Manifest(**document)
+        _check_manifest(manifest, path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidArtefact(f"{path} is not a manifest that can be read: {error!r}.") from error
+    return manifest
+
+
+def _check_manifest(manifest: Manifest, path: Path) -> None:
+    if not re.fullmatch(MODEL_ID_PATTERN, manifest.model_id):
+        raise InvalidArtefact(f"{path}: model_id {manifest.model_id!r} is not of the form NAME or OWNER/NAME.")
+    wrong = [name for name in manifest.files if not _FILE_NAME.fullmatch(name)]
+    if wrong:
+        raise InvalidArtefact(f"{path}: {wrong[0]!r} is not a plain file name.")
+    if manifest.max_tokens < 8:
+        raise InvalidArtefact(f"{path}: max_tokens is {manifest.max_tokens}: too few for a premise and a hypothesis.")

@@ -1,0 +1,60 @@
+"""What is asked of the classifier, and what it answers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from zerostart.nli.labels import CandidateLabels
+from zerostart.nli.scoring import Scores, ranking
+from zerostart.nli.template import HypothesisTemplate
+from zerostart.nli.windows import LongText
+
+
+@dataclass(frozen=True)
+class ClassificationRequest:
+    """Texts, the candidate labels of each, and how to score them."""
+
+    texts: tuple[str, ...]
+    labels: tuple[CandidateLabels, ...]
+    template: HypothesisTemplate = field(default_factory=HypothesisTemplate)
+    multi_label: bool = False
+    long_text: LongText = "truncate"
+
+    @property
+    def pairs(self) -> int:
+        """How many premise/hypothesis pairs this makes, before windows."""
+        return sum(len(labels) for labels in self.labels)
+
+    def chunks(self, pairs: int) -> "Iterator[ClassificationRequest]":
+        """The same request in parts of about `pairs` pairs, at least one text each, in the order of the texts."""
+        start = count = 0
+        for i, labels in enumerate(self.labels):
+            if count and count + len(labels) > pairs:
+                yield replace(self, texts=self.texts[start:i], labels=self.labels[start:i])
+                start, count = i, 0
+            count += len(labels)
+        yield replace(self, texts=self.texts[start:], labels=self.labels[start:])
+
+
+@dataclass(frozen=True)
+class LongTextReport:
+    """What was done with a text that did not fit: how it was read, in how many windows, and what was left unread."""
+
+    mode: LongText
+    windows: int
+    dropped_tokens: int
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Labels of one text, highest score first; `long_text` is None where the text fitted."""
+
+    text: str
+    labels: tuple[str, ...]
+    scores: tuple[float, ...]
+    long_text: LongTextReport | None = None
+
+
+def ranked(text: str, labels: CandidateLabels, scores: Scores, long_text: LongTextReport | None) -> Classification:
+    """The classification of `text` from `scores`, shape (labels,), in the order of `labels`."""
+    order = ranking(scores)
+    return Classification(text, tuple(labels[i].name for i in order), tuple(float(scores[i]) for i in order), long_text)

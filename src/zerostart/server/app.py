@@ -1,0 +1,90 @@
+"""The server: every face on one port, around the services."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from zerostart.bootstrap.server import ServerParts
+from zerostart.credentials import KeyPair
+from zerostart.errors import InstanceLost
+from zerostart.hosting.launcher import Instance
+from zerostart.metrics import TEXT_FORM, ControlPlaneMetrics
+from zerostart.server.aws.control_plane import ControlPlane
+from zerostart.server.aws.edge import AwsEdge
+from zerostart.server.aws.errors import error_response
+from zerostart.server.aws.runtime import Runtime
+from zerostart.server.aws.service_model import service_model
+from zerostart.server.aws.sigv4 import AuthenticationError
+from zerostart.serving.http import Gate
+
+_SCRAPE_TIMEOUT_S = 2.0
+
+
+def build_app(parts: ServerParts, keys: dict[str, KeyPair], gate: Gate) -> Starlette:
+    """The ASGI application. Its lifespan starts the reconciler, and at the end stops every instance."""
+    settings, metrics = parts.settings, ControlPlaneMetrics()
+    control_plane = ControlPlane(parts.models, parts.endpoint_configs, parts.endpoints, parts.tags, parts.arns)
+    runtime = Runtime(parts.invocations, metrics, settings.region)
+    edge = AwsEdge(control_plane, runtime, keys, gate, metrics, settings.max_body_bytes)
+
+    async def ping(_request: Request) -> Response:
+        return JSONResponse({"status": "stopping" if gate.closed else "ok"}, 503 if gate.closed else 200)
+
+    async def expose(request: Request) -> Response:
+        try:
+            edge.authenticate_reader(request)
+        except AuthenticationError as error:
+            return error_response(error, {}, "metrics")
+        return Response(metrics.exposition(await _instance_metrics(parts)), headers={"Content-Type": TEXT_FORM})
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await run_in_threadpool(parts.reconciler.start)
+        await run_in_threadpool(service_model, "sagemaker")
+        await run_in_threadpool(service_model, "sagemaker-runtime")
+        try:
+            yield
+        finally:
+            await run_in_threadpool(parts.reconciler.stop)
+            parts.database.close()
+
+    async def unknown(request: Request, _error: Exception) -> Response:
+        message = (
+            f"{request.method} {request.url.path[:200]} is not served. Zerostart answers SageMaker's API (POST / with "
+            "X-Amz-Target, POST /endpoints/NAME/invocations), GET /ping and GET /metrics."
+        )
+        return JSONResponse({"message": message}, 404)
+
+    routes = [
+        *edge.routes(),
+        Route("/ping", ping, methods=["GET"]),
+        Route("/metrics", expose, methods=["GET"]),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: unknown, 405: unknown})
+
+
+async def _instance_metrics(parts: ServerParts) -> list[tuple[dict[str, str], str]]:
+    """The metrics of every ready instance that answers in time, with the labels that tell whose they are."""
+
+    async def scrape(endpoint: str, variant: str, instance: Instance) -> tuple[dict[str, str], str] | None:
+        try:
+            text = await instance.metrics(_SCRAPE_TIMEOUT_S)
+        except InstanceLost:
+            return None
+        return {"endpoint": endpoint, "variant": variant, "instance": instance.id}, text
+
+    found = await asyncio.gather(
+        *(
+            scrape(endpoint, variant.name, instance)
+            for endpoint, variants in parts.router.snapshot().items()
+            for variant in variants
+            for instance in variant.instances
+        )
+    )
+    return [each for each in found if each is not None]

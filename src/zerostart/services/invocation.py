@@ -1,0 +1,88 @@
+"""Use case of invoking an endpoint: choose an instance, send the body, try once more elsewhere if it goes away."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from zerostart.errors import InstanceLost, NotFound, Overloaded, ZerostartError
+from zerostart.hosting.launcher import InstanceReply
+from zerostart.hosting.reconciler import Reconciler
+from zerostart.hosting.router import Router
+from zerostart.services.arn import ACCOUNT_ID
+
+_ATTEMPTS = 2
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What a caller sends to an endpoint."""
+
+    endpoint: str
+    body: bytes
+    content_type: str
+    accept: str
+    target_variant: str | None = None
+
+
+@dataclass(frozen=True)
+class InvocationResult:
+    """An instance's answer, which may be an error of the model server; `model_latency_s` is the time it took."""
+
+    reply: InstanceReply
+    variant: str
+    model_latency_s: float
+
+
+class InvocationService:
+    """Invocations are idempotent: one that an instance lost, or had no room for, is sent to another one once."""
+
+    def __init__(self, router: Router, reconciler: Reconciler, timeout_s: float) -> None:
+        self._router = router
+        self._reconciler = reconciler
+        self._timeout_s = timeout_s
+
+    async def invoke(self, invocation: Invocation) -> InvocationResult:
+        """The answer of an instance.
+
+        Raises NotFound, InvalidInput (target variant), NoInstance, Overloaded, InstanceLost or InvocationTimeout.
+        """
+        deadline_s = time.monotonic() + self._timeout_s
+        tried: list[str] = []
+        failure: ZerostartError | None = None
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._attempt(invocation, tried, deadline_s)
+            except NotFound as error:
+                message = f"Endpoint {invocation.endpoint} of account {ACCOUNT_ID} not found."
+                raise NotFound(message) from error
+            except (InstanceLost, Overloaded) as error:
+                failure = error
+                if not self._others(invocation, tried):
+                    break
+        assert failure is not None  # noqa: S101 - the loop ends by return, raise, or with a failure
+        raise failure
+
+    async def _attempt(self, invocation: Invocation, tried: list[str], deadline_s: float) -> InvocationResult:
+        headers: Mapping[str, str] = {"Content-Type": invocation.content_type, "Accept": invocation.accept}
+        with self._router.lease(invocation.endpoint, invocation.target_variant, tried) as instance:
+            tried.append(instance.id)
+            started_s = time.monotonic()
+            try:
+                reply = await instance.invoke(invocation.body, headers, deadline_s - started_s)
+            except InstanceLost:
+                self._reconciler.wake()
+                raise
+            if reply.status == 503:
+                raise Overloaded(
+                    f"Endpoint {invocation.endpoint} has no room for more requests: try again in a moment."
+                )
+            return InvocationResult(reply, instance.spec.variant, time.monotonic() - started_s)
+
+    def _others(self, invocation: Invocation, tried: list[str]) -> bool:
+        """Whether an instance is left that was not tried."""
+        return any(
+            instance.id not in tried
+            for variant in self._router.variants(invocation.endpoint)
+            if invocation.target_variant in {None, variant.name}
+            for instance in variant.instances
+        )

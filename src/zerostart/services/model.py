@@ -1,0 +1,62 @@
+"""Use cases of models."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from zerostart.errors import AlreadyExists, InvalidInput, NotFound
+from zerostart.metadata.database import Database
+from zerostart.metadata.model import Model, delete_model, get_model, insert_model, list_models
+from zerostart.metadata.rows import Page, PageRequest
+from zerostart.metadata.tag import delete_tags, put_tags
+from zerostart.models.local_artefacts import LocalArtefacts
+from zerostart.services.arn import Arns
+
+
+class ModelService:
+    """A model is a name for an artefact that is on this machine."""
+
+    def __init__(self, database: Database, artefacts: LocalArtefacts, arns: Arns) -> None:
+        self._database = database
+        self._artefacts = artefacts
+        self._arns = arns
+
+    def create_model(self, name: str, model_id: str | None, asked: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+        """Create a model and return its ARN.
+
+        Raises InvalidInput when no model id was given, UnknownModel (saying how to get it) when it is not here,
+        InvalidArtefact when it cannot be used, AlreadyExists for a taken name.
+        """
+        if model_id is None:
+            raise InvalidInput(
+                "The model is not named: set PrimaryContainer.Environment.HF_MODEL_ID to a model id, "
+                f"for example {self._artefacts.list()[0].model_id!r}. Images and scripts are never run."
+            )
+        self._artefacts.find(model_id)
+        arn = self._arns.of("model", name)
+        with self._database.transaction() as connection:
+            if not insert_model(connection, Model(name, model_id, asked, datetime.now(UTC))):
+                raise AlreadyExists(f'Cannot create already existing model "{arn}".')
+            put_tags(connection, arn, tags)
+        return arn
+
+    def describe_model(self, name: str) -> Model:
+        """The model of that name; raises NotFound."""
+        with self._database.transaction() as connection:
+            model = get_model(connection, name)
+        if model is None:
+            raise NotFound(f'Could not find model "{self._arns.of("model", name)}".')
+        return model
+
+    def list_models(self, request: PageRequest) -> Page[Model]:
+        """One page of models."""
+        with self._database.transaction() as connection:
+            return list_models(connection, request)
+
+    def delete_model(self, name: str) -> None:
+        """Remove a model; endpoints that serve it go on. Raises NotFound."""
+        arn = self._arns.of("model", name)
+        with self._database.transaction() as connection:
+            if not delete_model(connection, name):
+                raise NotFound(f'Could not find model "{arn}".')
+            delete_tags(connection, arn)

@@ -1,0 +1,299 @@
+"""The batcher: pairs of all requests in, full batches to the engine, each request's logits out.
+
+One lock guards the queue, and one thread for each of the engine's streams takes batches from it. A batch is cut by
+tokens (pairs x padded length). The request whose turn it is names the length; other requests' pairs that fit beside
+its own fill the batch. Turns go by tokens served (start-time fair queueing, Goyal et al. 1996,
+https://dl.acm.org/doi/10.1145/248156.248171), so a request of ten pairs does not wait for one of ten thousand.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from zerostart.engines.base import EncodedBatch, Engine, Logits
+from zerostart.errors import BodyTooLarge, EngineFailure, Overloaded
+from zerostart.metrics import CountedBatch
+from zerostart.serving.tokenizer import EncodedPair
+
+# A batch this small is not worth splitting between idle streams.
+_LEAST_SHARED_TOKENS = 128
+# Share of a batch's width that a pair must fill to join it.
+_LEAST_FILL = 0.75
+
+Assemble = Callable[[Sequence[EncodedPair]], EncodedBatch]
+
+
+@dataclass(frozen=True)
+class BatchLimits:
+    """`max_tokens` of one batch, padding included; `max_queued_pairs` waiting, and most in one request."""
+
+    max_tokens: int = 2048
+    max_queued_pairs: int = 16384
+
+
+@dataclass(eq=False)
+class _Entry:
+    """A request in the queue. `order` has its pairs' positions, longest first; those from `taken` on still wait."""
+
+    pairs: Sequence[EncodedPair]
+    order: Sequence[int]
+    turn: float
+    arrived_s: float
+    future: "Future[Logits]" = field(default_factory=Future)
+    taken: int = 0
+    answered: int = 0
+    logits: Logits | None = None
+
+    @property
+    def waiting(self) -> int:
+        return len(self.order) - self.taken
+
+    @property
+    def next_tokens(self) -> int:
+        return self.pairs[self.order[self.taken]].content_tokens
+
+    def take(self, room: int, longest: int, shortest: int) -> list[int]:
+        """Take up to `room` of the pairs that are next, if they have `shortest` to `longest` content tokens."""
+        end = self.taken
+        if room and self.next_tokens <= longest:
+            last = min(self.taken + room, len(self.order))
+            while end < last and self.pairs[self.order[end]].content_tokens >= shortest:
+                end += 1
+        positions = list(self.order[self.taken : end])
+        self.taken = end
+        return positions
+
+
+_Part = tuple[_Entry, list[int]]
+
+
+class Batcher:
+    """Owns the queue and the engine's threads. Every request gets an answer: its logits or an error."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        assemble: Assemble,
+        *,
+        special_tokens: int,
+        limits: BatchLimits,
+        on_batch: Callable[[CountedBatch], None] | None = None,
+    ) -> None:
+        self._engine = engine
+        self._assemble = assemble
+        self._special_tokens = special_tokens
+        self._limits = limits
+        self._on_batch = on_batch
+        self._changed = threading.Condition()
+        self._entries: list[_Entry] = []
+        self._running: set[_Entry] = set()
+        self._virtual_time = 0.0
+        self._idle_streams = 0
+        self._closed = False
+        self._failure: EngineFailure | None = None
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"batcher-{i}", daemon=True) for i in range(engine.streams)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def failure(self) -> EngineFailure | None:
+        """Why nothing can be computed any more, or None while all is well."""
+        return self._failure
+
+    @property
+    def queued_pairs(self) -> int:
+        """Pairs that no batch has taken yet."""
+        with self._changed:
+            return self._queued_pairs()
+
+    def check_size(self, pairs: int) -> None:
+        """Raise BodyTooLarge if so many pairs could never wait at once."""
+        limit = self._limits.max_queued_pairs
+        if pairs > limit:
+            raise BodyTooLarge(
+                f"The request makes {pairs} pairs of text and label; the limit is {limit} (setting max_queued_pairs): "
+                "send fewer texts or labels at a time."
+            )
+
+    def submit(self, pairs: Sequence[EncodedPair]) -> "Future[Logits]":
+        """Queue one request; the future gives logits of shape (pairs, classes). Cancel it to drop what still waits.
+
+        Raises Overloaded when the queue is full, BodyTooLarge when the request could never fit, and the engine's
+        failure once there is one.
+        """
+        limit = self._limits.max_queued_pairs
+        self.check_size(len(pairs))
+        order = sorted(range(len(pairs)), key=lambda i: -pairs[i].content_tokens)
+        with self._changed:
+            if self._failure is not None:
+                raise self._failure
+            if self._closed:
+                raise EngineFailure("The classifier was closed.")
+            if (queued := self._queued_pairs()) + len(pairs) > limit:
+                raise Overloaded(f"{queued} pairs wait and the limit is {limit}: try again in a moment.")
+            entry = _Entry(pairs, order, self._virtual_time, time.monotonic())
+            if not pairs:
+                entry.future.set_result(np.empty((0, 0), dtype=np.float32))
+                return entry.future
+            self._entries.append(entry)
+            self._changed.notify()
+        return entry.future
+
+    def close(self) -> None:
+        """Stop the threads, answer what still waits with EngineFailure, and close the engine."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+        self._give_up(EngineFailure("The classifier was closed."))
+        self._engine.close()
+
+    def _queued_pairs(self) -> int:
+        return sum(entry.waiting for entry in self._entries)
+
+    def _serve(self) -> None:
+        try:
+            while (parts := self._next_batch()) is not None:
+                self._compute(parts)
+        except BaseException as error:
+            self._break(error)
+            raise
+
+    def _next_batch(self) -> list[_Part] | None:
+        """Wait for work and take a batch of it; None when the batcher was closed or has failed."""
+        with self._changed:
+            while not self._closed and self._failure is None:
+                self._drop_cancelled()
+                if self._entries:
+                    parts = self._cut()
+                    if self._entries:
+                        self._changed.notify()
+                    return parts
+                self._idle_streams += 1
+                self._changed.wait()
+                self._idle_streams -= 1
+            return None
+
+    def _drop_cancelled(self) -> None:
+        self._running = {entry for entry in self._running if not entry.future.cancelled()}
+        self._entries = [entry for entry in self._entries if not entry.future.cancelled()]
+
+    def _cut(self) -> list[_Part]:
+        turns = sorted(self._entries, key=lambda entry: (entry.turn, entry.arrived_s))
+        self._virtual_time = turns[0].turn
+        width = turns[0].next_tokens + self._special_tokens
+        room = self._room(width)
+        parts: list[_Part] = []
+        for entry in turns:
+            positions = entry.take(room, width - self._special_tokens, self._shortest(width))
+            if positions:
+                entry.turn += width * len(positions)
+                room -= len(positions)
+                parts.append((entry, positions))
+        self._entries = [entry for entry in self._entries if entry.waiting]
+        self._running.update(entry for entry, _ in parts)
+        return parts
+
+    def _room(self, width: int) -> int:
+        """Pairs in the next batch: what the limit allows, less if other streams are idle and could take a share."""
+        share = -(-self._queued_pairs() // (self._idle_streams + 1))
+        return max(1, min(self._limits.max_tokens // width, max(share, _LEAST_SHARED_TOKENS // width)))
+
+    def _shortest(self, width: int) -> int:
+        """Least content tokens of a pair in a batch of this width: a much shorter one would be mostly padding."""
+        return int(width * _LEAST_FILL) - self._special_tokens
+
+    def _compute(self, parts: list[_Part]) -> None:
+        try:
+            logits = self._run(parts)
+        except Exception as error:  # noqa: BLE001 - an engine may raise anything, and every caller must hear of it
+            self._isolate(parts, error)
+            return
+        start = 0
+        for entry, positions in parts:
+            self._answer(entry, positions, logits[start : start + len(positions)])
+            start += len(positions)
+
+    def _run(self, parts: list[_Part]) -> Logits:
+        started_s = time.monotonic()
+        batch = self._assemble([entry.pairs[i] for entry, positions in parts for i in positions])
+        logits = self._engine.logits(batch)
+        if logits.ndim != 2 or len(logits) != batch.pairs:
+            raise EngineFailure(f"The engine answered logits of shape {logits.shape} for {batch.pairs} pairs.")
+        if self._on_batch is not None:
+            waits = tuple(started_s - entry.arrived_s for entry, positions in parts if entry.order[0] in positions)
+            tokens = int(batch.attention_mask.sum())
+            elapsed_s = time.monotonic() - started_s
+            self._on_batch(CountedBatch(batch.pairs, tokens, batch.input_ids.size, elapsed_s, waits))
+        return logits
+
+    def _isolate(self, parts: list[_Part], error: Exception) -> None:
+        """A batch failed: run each request's share alone, so that only the request at fault fails.
+
+        If no share can be computed, the engine itself is at fault unless it still computes a plain pair.
+        """
+        worked = False
+        for entry, positions in parts:
+            try:
+                logits = self._run([(entry, positions)])
+            except Exception as own:  # noqa: BLE001 - as above
+                self._fail(entry, EngineFailure(f"The engine failed on this request: {own}"))
+            else:
+                worked = True
+                self._answer(entry, positions, logits)
+        if not worked and not self._engine_lives():
+            self._break(error)
+
+    def _engine_lives(self) -> bool:
+        plain = EncodedPair(np.ones(1, dtype=np.int64), np.ones(1, dtype=np.int64))
+        try:
+            self._engine.logits(self._assemble([plain]))
+        except Exception:  # noqa: BLE001 - as above
+            return False
+        return True
+
+    def _answer(self, entry: _Entry, positions: list[int], logits: Logits) -> None:
+        with self._changed:
+            if entry.logits is None:
+                entry.logits = np.empty((len(entry.pairs), logits.shape[1]), dtype=np.float32)
+            entry.logits[positions] = logits
+            entry.answered += len(positions)
+            mine = entry.answered == len(entry.pairs) and self._claim(entry)
+            result = entry.logits
+        if mine and entry.future.set_running_or_notify_cancel():
+            entry.future.set_result(result)
+
+    def _fail(self, entry: _Entry, error: EngineFailure) -> None:
+        with self._changed:
+            mine = self._claim(entry)
+        if mine and entry.future.set_running_or_notify_cancel():
+            entry.future.set_exception(error)
+
+    def _claim(self, entry: _Entry) -> bool:
+        """Whether the caller is the one to answer `entry`: it is answered once. Needs the lock."""
+        self._entries = [other for other in self._entries if other is not entry]
+        mine = entry in self._running
+        self._running.discard(entry)
+        return mine
+
+    def _break(self, error: BaseException) -> None:
+        """The engine is lost: say so to all who wait, and to all who come."""
+        failure = EngineFailure(f"The engine failed and answers nothing more: {error!r}")
+        with self._changed:
+            self._failure = self._failure or failure
+            self._changed.notify_all()
+        self._give_up(self._failure)
+
+    def _give_up(self, error: EngineFailure) -> None:
+        with self._changed:
+            waiting = {*self._entries, *self._running}
+            self._running = set(waiting)
+        for entry in waiting:
+            self._fail(entry, error)

@@ -1,0 +1,166 @@
+"""All settings: read once here, from the environment or `$ZEROSTART_HOME/zerostart.toml`, and passed on as values."""
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zerostart.errors import InvalidSettings
+
+PREFIX = "ZEROSTART_"
+MAX_BODY_MB_CEILING = 25
+
+
+def _setting(default: Any, description: str, *, minimum: float | None = None) -> Any:
+    return field(default=default, metadata={"description": description, "minimum": minimum})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One value per setting; units stand in the names. An environment variable `ZEROSTART_<NAME>` beats the file."""
+
+    home: Path = field(
+        default_factory=lambda: Path.home() / ".zerostart",
+        metadata={"description": "Folder for the database, credentials, models, logs and caches."},
+    )
+    host: str = _setting("127.0.0.1", "Address that `zerostart serve` binds.")
+    port: int = _setting(8480, "Port that `zerostart serve` binds; 0 takes a free one.", minimum=0)
+    region: str = _setting("us-east-1", "AWS region written into ARNs; signatures of any region are accepted.")
+    database_url: str = _setting("", "SQLAlchemy URL of the metadata; empty is SQLite in the home folder.")
+    engine: str = _setting("openvino", "Inference engine: openvino, onnxruntime or fake.")
+    precision: str = _setting("auto", "auto, fp32, bf16 or int8; auto takes the best measured one for this processor.")
+    threads: int = _setting(0, "Engine threads of one model server; 0 is every core.", minimum=0)
+    max_batch_tokens: int = _setting(2048, "Most tokens (pairs x padded length) in one engine batch.", minimum=64)
+    max_queued_pairs: int = _setting(
+        16384,
+        "Most pairs (texts x labels) that wait in one instance; also the most that one request may hold.",
+        minimum=1,
+    )
+    max_body_mb: float = _setting(6.0, f"Largest request body in MiB, at most {MAX_BODY_MB_CEILING}.", minimum=0.001)
+    invocation_timeout_s: float = _setting(60.0, "Longest that an invocation may take.", minimum=0.1)
+    drain_grace_s: float = _setting(30.0, "Longest that a stopping server waits for requests in flight.", minimum=0)
+    start_timeout_s: float = _setting(120.0, "Longest that an instance may take to answer its first ping.", minimum=1)
+    max_instances: int = _setting(
+        0, "Most instances of all endpoints together; 0 is four, or two a core if that is more.", minimum=0
+    )
+    log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR.")
+
+    @property
+    def max_body_bytes(self) -> int:
+        """`max_body_mb` in bytes."""
+        return int(self.max_body_mb * 1024 * 1024)
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """Where the metadata is."""
+        return self.database_url or f"sqlite:///{self.home / 'zerostart.db'}"
+
+    @property
+    def credentials_path(self) -> Path:
+        """The AWS ini file with this installation's key pair."""
+        return self.home / "credentials"
+
+    @property
+    def models_folder(self) -> Path:
+        """Where artefacts that are not built in are kept."""
+        return self.home / "models"
+
+    @property
+    def cache_folder(self) -> Path:
+        """Compiled models; safe to delete."""
+        return self.home / "cache"
+
+    def with_values(self, **values: Any) -> "Settings":
+        """A copy with those of `values` that are not None; raises InvalidSettings."""
+        return _checked(dataclasses.replace(self, **{k: v for k, v in values.items() if v is not None}))
+
+
+_MODEL_SERVER_SETTINGS = (
+    "home",
+    "engine",
+    "precision",
+    "max_batch_tokens",
+    "max_queued_pairs",
+    "max_body_mb",
+    "drain_grace_s",
+    "log_level",
+)
+_SECRET_PREFIXES = ("AWS_", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", PREFIX)
+
+
+def instance_environment(settings: Settings, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What an instance inherits: this process's environment without credentials, and the settings that it needs."""
+    env = os.environ if environment is None else environment
+    kept = {key: value for key, value in env.items() if not key.startswith(_SECRET_PREFIXES)}
+    return kept | {f"{PREFIX}{name.upper()}": str(getattr(settings, name)) for name in _MODEL_SERVER_SETTINGS}
+
+
+def client_endpoint_url(settings: Settings, environment: Mapping[str, str] | None = None) -> str:
+    """Where the CLI finds the server: AWS_ENDPOINT_URL, or this installation's own address."""
+    env = os.environ if environment is None else environment
+    return env.get("AWS_ENDPOINT_URL") or f"http://{settings.host}:{settings.port}"
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings of this process: defaults, then `zerostart.toml` in the home folder, then the environment."""
+    env = os.environ if environment is None else environment
+    home = Path(env.get(f"{PREFIX}HOME") or Settings().home).expanduser().absolute()
+    values: dict[str, Any] = {"home": home}
+    by_name = {f.name: f for f in dataclasses.fields(Settings)}
+    for source, given in (
+        (str(home / "zerostart.toml"), _file_values(home)),
+        ("environment", _environment_values(env)),
+    ):
+        for name, value in given.items():
+            if name == "home":
+                continue
+            if name not in by_name:
+                raise InvalidSettings(f"Unknown setting '{name}' in {source}. Known: {', '.join(sorted(by_name))}.")
+            values[name] = _typed(name, value, by_name[name].type, source)
+    return _checked(Settings(**values))
+
+
+def _file_values(home: Path) -> dict[str, Any]:
+    path = home / "zerostart.toml"
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"{path} is not valid TOML: {error}") from error
+
+
+def _environment_values(env: Mapping[str, str]) -> dict[str, str]:
+    names = {f"{PREFIX}{f.name.upper()}": f.name for f in dataclasses.fields(Settings)}
+    return {names[key]: value for key, value in env.items() if key in names and value != ""}
+
+
+def _typed(name: str, value: Any, kind: Any, source: str) -> Any:
+    wanted = {"int": int, "float": float, "str": str, int: int, float: float, str: str}[kind]
+    try:
+        if isinstance(value, bool):
+            raise ValueError(value)  # noqa: TRY301, TRY004 - one message for every wrong value
+        return wanted(value)
+    except (TypeError, ValueError):
+        raise InvalidSettings(
+            f"Setting '{name}' in {source} is {value!r}: give a value of type {wanted.__name__}."
+        ) from None
+
+
+def _checked(settings: Settings) -> Settings:
+    for each in dataclasses.fields(settings):
+        value, minimum = getattr(settings, each.name), each.metadata.get("minimum")
+        if minimum is not None and not value >= minimum:
+            raise InvalidSettings(f"Setting '{each.name}' is {value}: it must be at least {minimum}.")
+    if settings.max_body_mb > MAX_BODY_MB_CEILING:
+        raise InvalidSettings(
+            f"Setting 'max_body_mb' is {settings.max_body_mb}: it must be at most {MAX_BODY_MB_CEILING}."
+        )
+    if settings.precision not in {"auto", "fp32", "bf16", "int8"}:
+        raise InvalidSettings(f"Setting 'precision' is {settings.precision!r}: use auto, fp32, bf16 or int8.")
+    if settings.log_level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+        raise InvalidSettings(f"Setting 'log_level' is {settings.log_level!r}: use DEBUG, INFO, WARNING or ERROR.")
+    return settings
