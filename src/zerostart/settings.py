@@ -33,7 +33,7 @@ class Settings:
     engine: str = _setting("openvino", "Inference engine: openvino, onnxruntime or fake.")
     precision: str = _setting("auto", "auto, fp32, bf16 or int8; auto takes the best measured one for this processor.")
     threads: int = _setting(0, "Engine threads of one model server; 0 is every core.", minimum=0)
-    max_batch_tokens: int = _setting(2048, "Most tokens (pairs x padded length) in one engine batch.", minimum=64)
+    max_batch_tokens: int = _setting(1024, "Most tokens (pairs x padded length) in one engine batch.", minimum=64)
     max_queued_pairs: int = _setting(
         16384,
         "Most pairs (texts x labels) that wait in one instance; also the most that one request may hold.",

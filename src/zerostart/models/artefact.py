@@ -108,6 +108,10 @@ def _parse_manifest(path: Path) -> Manifest:
 
 
 def _check_manifest(manifest: Manifest, path: Path) -> None:
+    texts = (*manifest.classes, *manifest.languages, *manifest.files.values())
+    numbers = (manifest.max_tokens, manifest.pad_token_id)
+    if not (all(isinstance(text, str) for text in texts) and all(isinstance(number, int) for number in numbers)):
+        raise TypeError("a value is of the wrong type")
     if not re.fullmatch(MODEL_ID_PATTERN, manifest.model_id):
         raise InvalidArtefact(f"{path}: model_id {manifest.model_id!r} is not of the form NAME or OWNER/NAME.")
     wrong = [name for name in manifest.files if not _FILE_NAME.fullmatch(name)]

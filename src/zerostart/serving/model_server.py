@@ -7,6 +7,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -106,8 +107,9 @@ async def _answered_or_left(request: Request, pending: list[PendingClassificatio
     """Wait for every answer, or drop the request from the queue when its caller closes the connection."""
     answers = asyncio.gather(*(asyncio.wrap_future(each.logits) for each in pending), return_exceptions=True)
     left = asyncio.create_task(caller_left(request))
+    futures: list[asyncio.Future[Any]] = [answers, left]
     try:
-        await asyncio.wait({answers, left}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
         return answers.done()
     finally:
         left.cancel()
