@@ -7,7 +7,7 @@ from zerostart.engines.registry import load_engine
 from zerostart.metrics import CountedBatch
 from zerostart.models.artefact import TOKENIZER, verify
 from zerostart.models.local_artefacts import LocalArtefacts
-from zerostart.serving.batcher import Batcher, BatchLimits
+from zerostart.serving.batcher import PLAIN_PAIR, Batcher, BatchLimits
 from zerostart.serving.classifier import Classifier
 from zerostart.serving.tokenizer import PairTokenizer
 from zerostart.settings import Settings
@@ -24,8 +24,9 @@ def build_classifier(
     verify(artefact)
     manifest = artefact.manifest
     tokenizer = PairTokenizer(artefact.folder / TOKENIZER, manifest.max_tokens, manifest.pad_token_id)
-    options = EngineOptions(settings.threads, settings.precision, settings.cache_folder)
+    options = EngineOptions(settings.threads, settings.precision, manifest.measured_precisions, settings.cache_folder)
     engine = load_engine(settings.engine, artefact.folder, len(manifest.classes), options)
+    engine.logits(tokenizer.batch([PLAIN_PAIR]))  # a model that cannot compute fails here, and not at its first request
     batcher = Batcher(
         engine,
         tokenizer.batch,

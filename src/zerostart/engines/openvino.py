@@ -1,17 +1,24 @@
-"""OpenVINO on the CPU: the default engine."""
+"""OpenVINO on the CPU: the default engine, in the fastest precision that the processor and the model allow."""
 
 import os
+import re
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 import openvino
+from openvino import opset13 as opset
 
 from zerostart.engines.base import EncodedBatch, EngineOptions, Logits
 from zerostart.errors import InvalidSettings
 
-_HINTS = {"fp32": "f32", "bf16": "bf16"}
+_PRECISIONS = ("fp32", "bf16", "int8")
+_LEAST_WEIGHTS_TO_ROUND = 65536
+# Activations are rounded in groups of so many; larger groups are no faster and agree less.
+_INT8_GROUP = 64
+# The first layer stays in fp32: rounding it costs more agreement than that of all later layers together.
+_FIRST_LAYER = re.compile(r"[./]layers?\.0[./]")
 
 
 class OpenVinoEngine:
@@ -45,23 +52,72 @@ class OpenVinoEngine:
 
 
 def load(folder: Path, classes: int, options: EngineOptions) -> OpenVinoEngine:
-    """Load `model.onnx` of `folder`, in bf16 where the processor multiplies it in hardware (AMX), else in fp32."""
+    """Load `model.onnx` of `folder`.
+
+    `auto` is bf16 where the processor multiplies it in hardware (AMX), int8 where it has VNNI, and else fp32; bf16 and
+    int8 only for a model that was measured in it (`options.measured_precisions`).
+    """
     del classes
+    _initialise_bindings()
     core = openvino.Core()
-    precision = options.precision
-    if precision == "auto":
-        precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
-    if precision not in _HINTS:
-        raise InvalidSettings(f"Engine 'openvino' computes in {', '.join(_HINTS)}, not {precision}.")
+    precision = _auto(core, options.measured_precisions) if options.precision == "auto" else options.precision
+    if precision not in _PRECISIONS:
+        raise InvalidSettings(f"Engine 'openvino' computes in {', '.join(_PRECISIONS)}, not {precision}.")
     threads = options.threads or os.cpu_count() or 1
     streams = min(threads, 4)
     properties: dict[str, Any] = {
-        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": streams,
         "ENABLE_CPU_PINNING": False,
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": _INT8_GROUP if precision == "int8" else 0,
     }
     if options.cache_folder is not None:
         properties["CACHE_DIR"] = str(options.cache_folder)
-    compiled = core.compile_model(core.read_model(folder / "model.onnx"), "CPU", properties)
-    return OpenVinoEngine(compiled, precision, streams)
+    model = core.read_model(folder / "model.onnx")
+    if precision == "int8":
+        _round_weights(model)
+    return OpenVinoEngine(core.compile_model(model, "CPU", properties), precision, streams)
+
+
+def _initialise_bindings() -> None:
+    """Make OpenVINO's Python bindings set up their numpy types now, from one thread.
+
+    Two threads that do it together deadlock: one holds the lock of a C++ static and waits for Python's, the other the
+    other way round.
+    """
+    openvino.Tensor(np.zeros((1, 1), dtype=np.int64), shared_memory=True).get_element_type().to_dtype()
+
+
+def _auto(core: Any, measured: tuple[str, ...]) -> str:
+    if "bf16" in measured and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return "bf16"
+    return "int8" if "int8" in measured and _has_vnni() else "fp32"
+
+
+def _has_vnni() -> bool:
+    """Whether the processor has instructions for int8 products; known on Linux only."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text("ascii", "replace")
+    except OSError:
+        return False
+    return "avx512_vnni" in flags or "avx_vnni" in flags
+
+
+def _round_weights(model: Any) -> None:
+    """Replace the weights of linear layers by int8 with one scale for each output, as OpenVINO's kernels take them."""
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "MatMul" or _FIRST_LAYER.search(node.get_friendly_name()):
+            continue
+        source = node.input_value(1).get_node()
+        constant = source.input_value(0).get_node() if source.get_type_name() == "Convert" else source
+        if constant.get_type_name() != "Constant" or len(constant.shape) != 2:
+            continue
+        weights = np.array(constant.data, dtype=np.float32)
+        if weights.size < _LEAST_WEIGHTS_TO_ROUND:
+            continue
+        input_axis = 1 if node.get_attributes()["transpose_b"] else 0
+        scale = np.maximum(np.abs(weights).max(axis=input_axis, keepdims=True), np.finfo(np.float32).tiny) / 127
+        rounded = opset.convert(opset.constant(np.round(weights / scale).astype(np.int8)), "f32")
+        scaled = opset.multiply(rounded, opset.constant(scale))
+        node.input(1).replace_source_output(scaled.output(0))

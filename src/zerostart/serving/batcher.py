@@ -24,6 +24,9 @@ _LEAST_SHARED_TOKENS = 128
 # Share of a batch's width that a pair must fill to join it.
 _LEAST_FILL = 0.75
 
+# A pair that any model can compute.
+PLAIN_PAIR = EncodedPair(np.ones(1, dtype=np.int64), np.ones(1, dtype=np.int64))
+
 Assemble = Callable[[Sequence[EncodedPair]], EncodedBatch]
 
 
@@ -252,9 +255,8 @@ class Batcher:
             self._break(error)
 
     def _engine_lives(self) -> bool:
-        plain = EncodedPair(np.ones(1, dtype=np.int64), np.ones(1, dtype=np.int64))
         try:
-            self._engine.logits(self._assemble([plain]))
+            self._engine.logits(self._assemble([PLAIN_PAIR]))
         except Exception:  # noqa: BLE001 - as above
             return False
         return True

@@ -145,7 +145,8 @@ def _listen(socket_path: Path | None, host: str, port: int) -> socket.socket:
         socket_path.chmod(0o600)
     else:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # Named TCP outright: asyncio turns Nagle's algorithm off only for such sockets, and it costs 40 ms a request.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
     listener.listen(2048)

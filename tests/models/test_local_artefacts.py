@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_models import edit_manifest, weightless_artefact
+from zerostart.errors import InvalidArtefact, InvalidInput, UnknownModel
+from zerostart.models.local_artefacts import BUILTIN_MODEL_ID, LocalArtefacts
+
+
+def test_the_built_in_model_is_there_without_a_models_folder(tmp_path: Path) -> None:
+    artefacts = LocalArtefacts(tmp_path / "absent")
+    assert artefacts.find(BUILTIN_MODEL_ID).model_id == BUILTIN_MODEL_ID
+    assert [each.model_id for each in artefacts.list()] == [BUILTIN_MODEL_ID]
+
+
+def test_a_model_of_an_owner_is_found_and_listed(tmp_path: Path) -> None:
+    weightless_artefact(tmp_path / "acme--tiny", "acme/tiny")
+    artefacts = LocalArtefacts(tmp_path)
+    assert artefacts.find("acme/tiny").folder == tmp_path / "acme--tiny"
+    assert [each.model_id for each in artefacts.list()] == ["acme/tiny", BUILTIN_MODEL_ID]
+
+
+def test_the_models_folder_comes_before_the_built_in_models(tmp_path: Path) -> None:
+    weightless_artefact(tmp_path / BUILTIN_MODEL_ID, BUILTIN_MODEL_ID, revision="my own")
+    assert LocalArtefacts(tmp_path).find(BUILTIN_MODEL_ID).manifest.revision == "my own"
+    assert [each.manifest.revision for each in LocalArtefacts(tmp_path).list()] == ["my own"]
+
+
+def test_an_unknown_model_says_what_is_here_and_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(UnknownModel) as caught:
+        LocalArtefacts(tmp_path).find("facebook/bart-large-mnli")
+    assert "'facebook/bart-large-mnli'" in caught.value.message
+    assert BUILTIN_MODEL_ID in caught.value.message
+    assert "zerostart models add facebook/bart-large-mnli PATH" in caught.value.message
+
+
+@pytest.mark.parametrize("model_id", ["", "../x", "a/b/c", "/etc", "a\\b", ".hidden", "a b", "a/..", "é", "a\n"])
+def test_an_id_that_could_leave_the_folder_is_refused(tmp_path: Path, model_id: str) -> None:
+    with pytest.raises(InvalidInput, match="NAME or OWNER/NAME"):
+        LocalArtefacts(tmp_path).find(model_id)
+
+
+def test_two_ids_never_share_a_folder(tmp_path: Path) -> None:
+    weightless_artefact(tmp_path / "acme--tiny", "acme/tiny")
+    with pytest.raises(InvalidArtefact, match="holds 'acme/tiny', not 'acme--tiny'"):
+        LocalArtefacts(tmp_path).find("acme--tiny")
+
+
+def test_a_broken_artefact_is_left_out_of_the_list_and_refused_by_name(tmp_path: Path) -> None:
+    edit_manifest(weightless_artefact(tmp_path / "tiny").folder, classes=["positive", "negative"])
+    assert [each.model_id for each in LocalArtefacts(tmp_path).list()] == [BUILTIN_MODEL_ID]
+    with pytest.raises(InvalidArtefact, match="'positive', 'negative'"):
+        LocalArtefacts(tmp_path).find("tiny")
