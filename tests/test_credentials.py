@@ -1,6 +1,7 @@
 import configparser
+import multiprocessing
 import stat
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,8 @@ def test_aws_tools_can_read_the_file(tmp_path: Path) -> None:
 
 
 def test_first_starts_at_the_same_time_agree(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(8) as threads:
-        pairs = list(threads.map(ensure_credentials, [tmp_path / "home" / "credentials"] * 8))
+    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as processes:
+        pairs = list(processes.map(ensure_credentials, [tmp_path / "home" / "credentials"] * 8))
     assert set(pairs) == {read_credentials(tmp_path / "home" / "credentials")}
 
 

@@ -5,6 +5,7 @@ import contextlib
 import os
 import secrets
 import string
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,8 +44,8 @@ def ensure_credentials(path: Path) -> KeyPair:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     access_key_id = "ZS" + "".join(secrets.choice(_ALPHABET) for _ in range(18))
     content = f"[default]\naws_access_key_id = {access_key_id}\naws_secret_access_key = {secrets.token_urlsafe(30)}\n"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # 0600 from the first byte
+    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "w") as file:
             file.write(content)

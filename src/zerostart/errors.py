@@ -4,6 +4,12 @@ A message says what was wrong, which value, and what to do.
 """
 
 
+def shortened(value: object, characters: int = 60) -> str:
+    """`repr(value)` for a message, cut where it is long: a caller's megabyte is not sent back."""
+    shown = repr(value[: characters + 1] if isinstance(value, str) else value)
+    return shown if len(shown) <= characters else shown[: characters - 3] + "..."
+
+
 class ZerostartError(Exception):
     """The root of the tree: catch this to catch all that Zerostart reports."""
 

@@ -75,7 +75,8 @@ class Settings:
 
     def with_values(self, **values: Any) -> "Settings":
         """A copy with those of `values` that are not None; raises InvalidSettings."""
-        return _checked(dataclasses.replace(self, **{k: v for k, v in values.items() if v is not None}))
+        given = {name: value for name, value in values.items() if value is not None}
+        return _checked(dataclasses.replace(self, **_typed_values(given, "the call")))
 
 
 _MODEL_SERVER_SETTINGS = (
@@ -108,19 +109,24 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Settings of this process: defaults, then `zerostart.toml` in the home folder, then the environment."""
     env = os.environ if environment is None else environment
     home = Path(env.get(f"{PREFIX}HOME") or Settings().home).expanduser().absolute()
-    values: dict[str, Any] = {"home": home}
-    by_name = {f.name: f for f in dataclasses.fields(Settings)}
+    values: dict[str, Any] = {}
     for source, given in (
         (str(home / "zerostart.toml"), _file_values(home)),
         ("environment", _environment_values(env)),
     ):
-        for name, value in given.items():
-            if name == "home":
-                continue
-            if name not in by_name:
-                raise InvalidSettings(f"Unknown setting '{name}' in {source}. Known: {', '.join(sorted(by_name))}.")
-            values[name] = _typed(name, value, by_name[name].type, source)
-    return _checked(Settings(**values))
+        values |= _typed_values(given, source)
+    return _checked(Settings(**(values | {"home": home})))
+
+
+def _typed_values(given: Mapping[str, Any], source: str) -> dict[str, Any]:
+    kinds = {f.name: f.type for f in dataclasses.fields(Settings)}
+    for name in given:
+        if name not in kinds:
+            raise InvalidSettings(f"Unknown setting '{name}' in {source}. Known: {', '.join(sorted(kinds))}.")
+    return {
+        name: Path(value) if name == "home" else _typed(name, value, kinds[name], source)
+        for name, value in given.items()
+    }
 
 
 def _file_values(home: Path) -> dict[str, Any]:
@@ -141,7 +147,7 @@ def _environment_values(env: Mapping[str, str]) -> dict[str, str]:
 def _typed(name: str, value: Any, kind: Any, source: str) -> Any:
     wanted = {"int": int, "float": float, "str": str, int: int, float: float, str: str}[kind]
     try:
-        if isinstance(value, bool):
+        if isinstance(value, bool) or not isinstance(value, (str, wanted, *([int] if wanted is float else []))):
             raise ValueError(value)  # noqa: TRY301, TRY004 - one message for every wrong value
         return wanted(value)
     except (TypeError, ValueError):

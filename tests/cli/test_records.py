@@ -123,9 +123,14 @@ def test_csv_results_of_plain_texts_have_a_text_column(tmp_path: Path) -> None:
 
 def test_a_failure_leaves_the_old_output_and_no_part(tmp_path: Path) -> None:
     output = written(tmp_path / "out.jsonl", "old")
-    with pytest.raises(InvalidInput, match="wrong"), writer(output, TextFile("-", "text"), ["x"]) as write:
-        write(Record("a text"), RESULT)
-        raise InvalidInput("wrong")
+
+    def fail() -> None:
+        with writer(output, TextFile("-", "text"), ["x"]) as write:
+            write(Record("a text"), RESULT)
+            raise InvalidInput("wrong")
+
+    with pytest.raises(InvalidInput, match="wrong"):
+        fail()
     assert output.read_text() == "old"
     assert list(tmp_path.iterdir()) == [output]
 

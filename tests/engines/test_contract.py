@@ -93,7 +93,7 @@ def test_real_engines_agree_on_the_same_weights() -> None:
         engine = load_engine(name, BUILTIN, CLASSES, OPTIONS)
         answers.append(engine.logits(batch))
         engine.close()
-    np.testing.assert_allclose(*answers, atol=1e-3)
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-3)
 
 
 def test_an_unknown_engine_is_refused_with_those_there_are() -> None:
@@ -143,3 +143,21 @@ def test_a_file_that_is_not_a_model_raises(tmp_path: Path) -> None:
     for name in ("openvino", "onnxruntime"):
         with pytest.raises(Exception, match=r"(?i)model|protobuf"):
             load_engine(name, tmp_path, CLASSES, OPTIONS)
+
+
+def test_the_first_two_calls_of_a_process_may_be_at_once() -> None:
+    """OpenVINO's bindings set themselves up at their first use, and deadlock if two threads do it together."""
+    script = """
+import sys, threading, numpy as np
+from pathlib import Path
+from zerostart.engines.base import EncodedBatch, EngineOptions
+from zerostart.engines.registry import load_engine
+engine = load_engine("openvino", Path(sys.argv[1]), 3, EngineOptions(threads=2, precision="fp32"))
+batch = EncodedBatch(*[np.ones((2, 9), dtype=np.int64)] * 3)
+barrier = threading.Barrier(2)
+threads = [threading.Thread(target=lambda: (barrier.wait(), engine.logits(batch))) for _ in range(2)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+    for _ in range(5):
+        subprocess.run([sys.executable, "-c", script, str(BUILTIN)], check=True, timeout=30)

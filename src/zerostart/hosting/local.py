@@ -122,7 +122,9 @@ class LocalInstance:
         return self._session
 
     def _forget(self) -> None:
-        """The process ended: remove its socket and close the connections to it, in the loop that made them."""
+        """The process ended: remove its socket and close what leads to it, connections in the loop that made them."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         self._socket.unlink(missing_ok=True)
         session, self._session = self._session, None
         if session is not None and self._loop is not None and not self._loop.is_closed():

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zerostart.errors import InvalidInput
+from zerostart.errors import InvalidInput, shortened
 
 FORMS = 'a list of strings, a comma-separated string, or an object of label: description, as in ["travel", "cooking"]'
 
@@ -25,7 +25,7 @@ def parse_labels(value: Any, key: str = "candidate_labels") -> CandidateLabels:
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     if isinstance(value, Mapping):
-        labels = tuple(_label(name, text, f"{key}[{name!r}]") for name, text in value.items())
+        labels = tuple(_label(name, text, f"{key}[{shortened(name)}]") for name, text in value.items())
     elif isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         labels = tuple(_label(name, name, f"{key}[{i}]") for i, name in enumerate(value))
     else:
@@ -61,8 +61,7 @@ def describe(value: Any) -> str:
         list: "the list",
         dict: "the object",
     }
-    shown = repr(value)
-    return f"{kinds.get(type(value), type(value).__name__)} {shown if len(shown) <= 60 else shown[:57] + '...'}"
+    return f"{kinds.get(type(value), type(value).__name__)} {shortened(value)}"
 
 
 def check_text(value: Any, key: str, *, what: str = "text") -> str:
@@ -70,7 +69,7 @@ def check_text(value: Any, key: str, *, what: str = "text") -> str:
     if not isinstance(value, str):
         raise InvalidInput(f"'{key}' is {describe(value)}: send a string.")
     if not value.strip():
-        raise InvalidInput(f"'{key}' is {value!r}: send a {what} that is not blank.")
+        raise InvalidInput(f"'{key}' is {shortened(value)}: send a {what} that is not blank.")
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -88,5 +87,5 @@ def _refuse_duplicates(labels: CandidateLabels, key: str) -> None:
     seen: set[str] = set()
     for label in labels:
         if label.name in seen:
-            raise InvalidInput(f"'{key}' names {label.name!r} twice: send each label once.")
+            raise InvalidInput(f"'{key}' names {shortened(label.name)} twice: send each label once.")
         seen.add(label.name)

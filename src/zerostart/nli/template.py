@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from zerostart.errors import InvalidInput
+from zerostart.errors import InvalidInput, shortened
 
 DEFAULT_HYPOTHESIS_TEMPLATE = "This example is {}."
 _PLACE = "{}"
@@ -18,7 +18,7 @@ class HypothesisTemplate:
         count = self.text.count(_PLACE)
         if count != 1:
             raise InvalidInput(
-                f"'hypothesis_template' is {self.text!r}, with {count} places for the label: "
+                f"'hypothesis_template' is {shortened(self.text)}, with {count} places for the label: "
                 f"write {_PLACE} exactly once, as in {DEFAULT_HYPOTHESIS_TEMPLATE!r}."
             )
 

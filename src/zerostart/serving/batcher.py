@@ -2,8 +2,9 @@
 
 One lock guards the queue, and one thread for each of the engine's streams takes batches from it. A batch is cut by
 tokens (pairs x padded length). The request whose turn it is names the length; other requests' pairs that fit beside
-its own fill the batch. Turns go by tokens served (start-time fair queueing, Goyal et al. 1996,
-https://dl.acm.org/doi/10.1145/248156.248171), so a request of ten pairs does not wait for one of ten thousand.
+its own fill the batch. Turns go by tokens served (fair queueing, Demers et al. 1989,
+https://dl.acm.org/doi/10.1145/75247.75248): each request that waits is owed an equal share, so one of ten pairs does
+not wait for one of ten thousand, and one that was served in part is not overtaken for ever.
 """
 
 import threading
@@ -190,7 +191,6 @@ class Batcher:
 
     def _cut(self) -> list[_Part]:
         turns = sorted(self._entries, key=lambda entry: (entry.turn, entry.arrived_s))
-        self._virtual_time = turns[0].turn
         width = turns[0].next_tokens + self._special_tokens
         room = self._room(width)
         parts: list[_Part] = []
@@ -200,6 +200,8 @@ class Batcher:
                 entry.turn += width * len(positions)
                 room -= len(positions)
                 parts.append((entry, positions))
+        served = width * sum(len(positions) for _, positions in parts)
+        self._virtual_time += served / len(turns)
         self._entries = [entry for entry in self._entries if entry.waiting]
         self._running.update(entry for entry, _ in parts)
         return parts

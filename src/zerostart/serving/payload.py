@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar, cast
 
-from zerostart.errors import InvalidInput, UnsupportedAccept, UnsupportedContentType
+from zerostart.errors import InvalidInput, UnsupportedAccept, UnsupportedContentType, shortened
 from zerostart.nli.classification import Classification, ClassificationRequest
 from zerostart.nli.labels import check_text, describe, labels_per_text
 from zerostart.nli.template import HypothesisTemplate
@@ -173,13 +173,15 @@ def long_text_choice(value: Any, key: str) -> LongText:
 
 def _refuse_unknown(key: str, value: Any) -> NoReturn:
     known = [*_TEXT_KEYS, "parameters", *_OPTION_KEYS]
-    raise InvalidInput(f"Unknown key {key!r} with {describe(value)}: leave it out. Known keys: {', '.join(known)}.")
+    raise InvalidInput(
+        f"Unknown key {shortened(key)} with {describe(value)}: leave it out. Known keys: {', '.join(known)}."
+    )
 
 
 def _content_type(value: str | None) -> str:
     kind = _ALIASES_OF_TYPES.get(_media_type(value or JSON))
     if kind is None:
-        raise UnsupportedContentType(f"Content type {value!r} is not read: send {JSON} or {JSON_LINES}.")
+        raise UnsupportedContentType(f"Content type {shortened(value)} is not read: send {JSON} or {JSON_LINES}.")
     return kind
 
 
@@ -191,7 +193,7 @@ def _accept(value: str | None, content_kind: str) -> str:
             return content_kind
         if media_type in _ALIASES_OF_TYPES:
             return _ALIASES_OF_TYPES[media_type]
-    raise UnsupportedAccept(f"Accept {value!r} is not written: ask for {JSON} or {JSON_LINES}.")
+    raise UnsupportedAccept(f"Accept {shortened(value)} is not written: ask for {JSON} or {JSON_LINES}.")
 
 
 def _media_type(value: str) -> str:
@@ -222,7 +224,7 @@ def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(document) != len(members):
         names = [name for name, _ in members]
         raise ValueError(
-            f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice in one object"
+            f"the key {shortened(next(n for n in names if names.count(n) > 1))} stands twice in one object"
         )
     return document
 

@@ -20,7 +20,7 @@ from zerostart.services.endpoint_config import EndpointConfigService
 from zerostart.services.model import ModelService
 from zerostart.services.tag import TagService
 
-_OPERATIONS = (
+OPERATIONS = (
     *("CreateModel", "DescribeModel", "ListModels", "DeleteModel"),
     *("CreateEndpointConfig", "DescribeEndpointConfig", "ListEndpointConfigs", "DeleteEndpointConfig"),
     *("CreateEndpoint", "DescribeEndpoint", "ListEndpoints", "DeleteEndpoint"),
@@ -47,7 +47,7 @@ class ControlPlane:
             TagOperations(tags),
         )
         self._handlers: dict[str, Handler] = {}
-        for name in _OPERATIONS:
+        for name in OPERATIONS:
             method = xform_name(name)
             self._handlers[name] = next(getattr(group, method) for group in groups if hasattr(group, method))
 
@@ -56,7 +56,7 @@ class ControlPlane:
         service, _, name = target.partition(".")
         handler = self._handlers.get(name) if service == "SageMaker" else None
         if handler is None:
-            known = ", ".join(_OPERATIONS)
+            known = ", ".join(OPERATIONS)
             message = f"Operation {target!r} is not supported by Zerostart. It has: {known}."
             return coded_response("UnknownOperationException", 400, {"message": message}, request_id)
         operation = service_model("sagemaker").operation_model(name)

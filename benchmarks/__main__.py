@@ -1,0 +1,37 @@
+"""Measure what the README claims: `make bench`. Ratios are of one run, medians of at least three repeats.
+
+python -m benchmarks [pipeline agreement endpoint cold memory size]
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks import endpoint, footprint, throughput
+
+RESULTS = Path(__file__).parent / "results"
+PARTS: dict[str, Callable[[], dict[str, Any]]] = {
+    "pipeline": throughput.against_the_pipeline,
+    "agreement": throughput.agreement,
+    "endpoint": endpoint.overhead_and_throughput,
+    "cold": footprint.cold_start,
+    "memory": footprint.peak_memory,
+    "size": footprint.install_size,
+}
+
+
+def main(names: list[str]) -> None:
+    """Run the named parts, or all; print each result and keep it under benchmarks/results."""
+    RESULTS.mkdir(exist_ok=True)
+    for name in names or list(PARTS):
+        started_s = time.monotonic()
+        result = {"machine": footprint.machine(), **PARTS[name]()}
+        text = json.dumps(result, indent=2)
+        (RESULTS / f"{name}.json").write_text(text + "\n", "utf-8")
+        print(f"== {name} ({time.monotonic() - started_s:.0f} s)\n{text}", flush=True)
+
+
+main(sys.argv[1:])

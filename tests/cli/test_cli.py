@@ -1,0 +1,170 @@
+"""The command line as a user types it: real processes."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ServerProcess, clean_environment, wait_for
+
+COMMANDS = [
+    *("classify", "serve", "model-server", "deploy", "invoke", "env", "version"),
+    *("endpoints list", "endpoints show", "endpoints delete", "models list", "models add"),
+]
+
+
+def run(home: Path, *arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "zerostart", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=clean_environment(home, COLUMNS="120", **environment),
+        timeout=60,
+    )
+
+
+def refused(home: Path, *arguments: str) -> str:
+    """The one line of an error: nothing on standard output, no traceback, exit code 1."""
+    done = run(home, *arguments)
+    assert done.returncode == 1, done
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_has_an_example(home: Path, command: str) -> None:
+    done = run(home, *command.split(), "--help")
+    assert done.returncode == 0
+    assert f"Example: {'eval' if command == 'env' else 'zerostart ' + command}" in done.stdout.replace(
+        'eval "$(', "eval"
+    )
+
+
+def test_a_table_for_people(home: Path) -> None:
+    done = run(home, "classify", "One day I will see the world", "--labels", "cooking,travel")
+    assert done.returncode == 0
+    assert done.stdout.index("travel") < done.stdout.index("cooking")
+
+
+def test_json_for_programs(home: Path) -> None:
+    texts = ["One day I will see the world", "Whisk the eggs"]
+    done = run(home, "classify", *texts, "--label", "cooking, food", "--label", "travel", "--format", "json")
+    first, second = (json.loads(line) for line in done.stdout.splitlines())
+    assert (first["sequence"], first["labels"]) == (texts[0], ["travel", "cooking, food"])
+    assert second["labels"][0] == "cooking, food"
+
+
+def test_labels_from_a_file_with_descriptions(home: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("T\ttravel and journeys\n\nC\tcooking and food\n")
+    done = run(home, "classify", "Whisk the eggs", "--labels-file", str(labels), "--format", "json")
+    assert json.loads(done.stdout)["labels"] == ["C", "T"]
+
+
+def test_a_csv_keeps_its_columns_and_order(home: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text('id,label,said\n1,old,"Whisk the eggs, then bake."\n2,,\n3,old,Pack the bags and fly.\n', "utf-8")
+    options = ["--text-column", "said", "--labels", "travel,cooking", "--output", str(output)]
+    done = run(home, "classify", "--input", str(source), *options)
+    assert done.returncode == 0, done.stderr
+    assert "3 texts (1 had no text and got no label)" in done.stderr
+    rows = list(csv.DictReader(output.read_text("utf-8").splitlines()))
+    assert [row["id"] for row in rows] == ["1", "2", "3"]
+    assert [row["label"] for row in rows] == ["old", "", "old"], "the input's own column stays"
+    assert [row["zerostart label"] for row in rows] == ["cooking", "", "travel"]
+    assert float(rows[0]["score: cooking"]) == float(rows[0]["score"]) > 0.5
+    assert rows[1]["score: travel"] == ""
+
+
+def test_jsonl_and_standard_input(home: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"text": "Whisk the eggs"}\n"Pack the bags"\n')
+    run(home, "classify", "--input", str(source), "--labels", "travel,cooking", "--output", str(output))
+    results = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [(each["sequence"], each["labels"][0]) for each in results] == [
+        ("Whisk the eggs", "cooking"),
+        ("Pack the bags", "travel"),
+    ]
+    piped = run(home, "classify", "--input", "-", "--labels", "a,b", "--format", "json", stdin="one\n\ntwo\n")
+    assert [json.loads(line)["sequence"] for line in piped.stdout.splitlines()] == ["one", "two"]
+
+
+def test_errors_are_one_line_that_says_what_to_do(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "bad.jsonl").write_text('{"text": "fine"}\n{"text": \n')
+    inputs = ["--labels", "x,y", "--input"]
+    assert "no column 'text'" in refused(home, "classify", *inputs, str(tmp_path / "in.csv"))
+    assert "bad.jsonl, line 2: not valid JSON" in refused(home, "classify", *inputs, str(tmp_path / "bad.jsonl"))
+    assert "cannot be read: No such file" in refused(home, "classify", *inputs, str(tmp_path / "absent.txt"))
+    assert "Name the labels in one way" in refused(home, "classify", "a text")
+    assert "write {} exactly once" in refused(home, "classify", "a", "--labels", "x", "--template", "no place")
+    assert "zerostart models add nobody/nothing PATH" in refused(
+        home, "classify", "a", "--labels", "x", "--model", "nobody/nothing"
+    )
+    assert "start the server once" in refused(home, "endpoints", "list")
+
+
+def test_deploy_invoke_list_and_delete(home: Path) -> None:
+    with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:
+        at = {"AWS_ENDPOINT_URL": server.address}
+        empty = run(home, "endpoints", "list", **at)
+        assert "No endpoints. Make one: zerostart deploy" in empty.stdout
+        done = run(home, "deploy", "zerostart-zstc-small", "--endpoint-name", "cli", "--instances", "2", "--wait", **at)
+        assert "Endpoint cli is InService" in done.stdout, done.stderr
+        answer = run(home, "invoke", "cli", "a text", "another", "--labels", "x,y", **at)
+        assert [json.loads(line)["sequence"] for line in answer.stdout.splitlines()] == ["a text", "another"]
+        assert json.loads(run(home, "endpoints", "list", "--format", "json", **at).stdout)[0]["EndpointName"] == "cli"
+        shown = json.loads(run(home, "endpoints", "show", "cli", **at).stdout)
+        assert shown["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+        again = run(home, "deploy", "zerostart-zstc-small", "--endpoint-name", "cli", **at)
+        assert again.returncode == 1
+        assert "already existing model" in again.stderr
+        deleted = run(home, "endpoints", "delete", "cli", "--wait", **at)
+        assert deleted.returncode == 0, deleted.stderr
+        assert server.sagemaker().list_models()["Models"] == []
+        assert server.sagemaker().list_endpoints()["Endpoints"] == []
+        gone = run(home, "endpoints", "show", "cli", **at)
+        assert 'Could not find endpoint "arn:aws:sagemaker' in gone.stderr
+
+
+def test_env_points_aws_clients_here(home: Path) -> None:
+    with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:
+        lines = run(home, "env", AWS_ENDPOINT_URL=server.address).stdout
+        script = (
+            f'{lines}\n{sys.executable} -c \'import boto3; print(boto3.client("sagemaker").list_models()["Models"])\''
+        )
+        environment = clean_environment(home, AWS_PROFILE="real", AWS_SESSION_TOKEN="real")
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, env=environment)
+        assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_printed_first_call_works_when_pasted(home: Path) -> None:
+    with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:
+        wait_for(lambda: any("env)" in line for line in server.output))
+        pasted = [line.strip() for line in server.output if " deploy " in line or " invoke " in line]
+        assert len(pasted) == 2
+        for command in pasted:
+            done = subprocess.run(
+                ["bash", "-c", command],
+                capture_output=True,
+                text=True,
+                check=False,
+                env=clean_environment(home),
+                timeout=60,
+            )
+            assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["sequence"] == "One day I will see the world"
+
+
+def test_without_a_server_the_error_says_how_to_start_one(home: Path) -> None:
+    with ServerProcess(home, ZEROSTART_ENGINE="fake"):
+        pass
+    done = run(home, "endpoints", "list", AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert done.stderr.strip() == "zerostart: No server answers on http://127.0.0.1:9: run zerostart serve"
