@@ -29,7 +29,6 @@ def main() -> None:
         languages=("en",),
         description="Small English model for any topic (MiniLM-L6, 22M parameters).",
         card=arguments.card,
-        measured_precisions=("fp32", "bf16", "int8"),
     )
     print(f"{report.artefact.folder}: {report.artefact.size_bytes / 1e6:.1f} MB")
     print(f"largest probability difference from the original: {report.max_probability_difference:.2g}")

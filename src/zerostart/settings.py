@@ -31,9 +31,9 @@ class Settings:
     region: str = _setting("us-east-1", "AWS region written into ARNs; signatures of any region are accepted.")
     database_url: str = _setting("", "SQLAlchemy URL of the metadata; empty is SQLite in the home folder.")
     engine: str = _setting("openvino", "Inference engine: openvino, onnxruntime or fake.")
-    precision: str = _setting("auto", "auto, fp32, bf16 or int8; auto takes the best measured one for this processor.")
+    precision: str = _setting("auto", "auto, fp32, bf16 or int8; auto is bf16 on a processor with AMX, else fp32.")
     threads: int = _setting(0, "Engine threads of one model server; 0 is every core.", minimum=0)
-    max_batch_tokens: int = _setting(1024, "Most tokens (pairs x padded length) in one engine batch.", minimum=64)
+    max_batch_tokens: int = _setting(512, "Most tokens (pairs x padded length) in one engine batch.", minimum=64)
     max_queued_pairs: int = _setting(
         16384,
         "Most pairs (texts x labels) that wait in one instance; also the most that one request may hold.",

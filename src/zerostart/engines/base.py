@@ -27,14 +27,10 @@ class EncodedBatch:
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How to load a model. `precision` is auto, fp32, bf16 or int8; `threads` 0 means every core.
-
-    `measured_precisions` are those in which the model was found to answer as in fp32; auto chooses among them.
-    """
+    """How to load a model. `precision` is auto, fp32, bf16 or int8; `threads` 0 means every core."""
 
     threads: int = 0
     precision: str = "auto"
-    measured_precisions: tuple[str, ...] = ("fp32",)
     cache_folder: Path | None = None
 
 

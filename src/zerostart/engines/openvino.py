@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: the default engine, in the fastest precision that the processor and the model allow."""
+"""OpenVINO on the CPU: the default engine."""
 
 import os
 import re
@@ -17,7 +17,7 @@ _PRECISIONS = ("fp32", "bf16", "int8")
 _LEAST_WEIGHTS_TO_ROUND = 65536
 # Activations are rounded in groups of so many; larger groups are no faster and agree less.
 _INT8_GROUP = 64
-# The first layer stays in fp32: rounding it costs more agreement than that of all later layers together.
+# The first layer stays in fp32: rounding it as well costs agreement, and gains hardly any speed.
 _FIRST_LAYER = re.compile(r"[./]layers?\.0[./]")
 
 
@@ -54,13 +54,14 @@ class OpenVinoEngine:
 def load(folder: Path, classes: int, options: EngineOptions) -> OpenVinoEngine:
     """Load `model.onnx` of `folder`.
 
-    `auto` is bf16 where the processor multiplies it in hardware (AMX), int8 where it has VNNI, and else fp32; bf16 and
-    int8 only for a model that was measured in it (`options.measured_precisions`).
+    `auto` is bf16 where the processor multiplies it in hardware (AMX), else fp32. int8 rounds weights and activations.
     """
     del classes
     _initialise_bindings()
     core = openvino.Core()
-    precision = _auto(core, options.measured_precisions) if options.precision == "auto" else options.precision
+    precision = options.precision
+    if precision == "auto":
+        precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
     if precision not in _PRECISIONS:
         raise InvalidSettings(f"Engine 'openvino' computes in {', '.join(_PRECISIONS)}, not {precision}.")
     threads = options.threads or os.cpu_count() or 1
@@ -87,21 +88,6 @@ def _initialise_bindings() -> None:
     other way round.
     """
     openvino.Tensor(np.zeros((1, 1), dtype=np.int64), shared_memory=True).get_element_type().to_dtype()
-
-
-def _auto(core: Any, measured: tuple[str, ...]) -> str:
-    if "bf16" in measured and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        return "bf16"
-    return "int8" if "int8" in measured and _has_vnni() else "fp32"
-
-
-def _has_vnni() -> bool:
-    """Whether the processor has instructions for int8 products; known on Linux only."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text("ascii", "replace")
-    except OSError:
-        return False
-    return "avx512_vnni" in flags or "avx_vnni" in flags
 
 
 def _round_weights(model: Any) -> None:

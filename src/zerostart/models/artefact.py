@@ -24,8 +24,7 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class Manifest:
     """What `zerostart.json` says.
 
-    `classes` is id2label in order; `measured_precisions` are those in which the model was found to answer as in fp32;
-    `files` maps file names to sha256 in hex.
+    `classes` is id2label in order; `files` maps file names to sha256 in hex.
     """
 
     model_id: str
@@ -37,7 +36,6 @@ class Manifest:
     licence: str
     languages: tuple[str, ...]
     description: str = ""
-    measured_precisions: tuple[str, ...] = ("fp32",)
     files: dict[str, str] = field(default_factory=dict)
 
 
@@ -102,7 +100,7 @@ def _parse_manifest(path: Path) -> Manifest:
         document: dict[str, Any] = json.loads(path.read_bytes())
         if document.pop("format") != FORMAT:
             raise InvalidArtefact(f"{path} has a format that this version does not read: it reads format {FORMAT}.")
-        for key in ("classes", "languages", "measured_precisions"):
+        for key in ("classes", "languages"):
             document[key] = tuple(document[key])
         manifest = Manifest(**document)
         _check_manifest(manifest, path)

@@ -47,15 +47,11 @@ def convert(
     languages: tuple[str, ...] = (),
     description: str = "",
     card: Path | None = None,
-    measured_precisions: tuple[str, ...] = ("fp32", "bf16"),
     half_weights: bool = True,
 ) -> ConversionReport:
     """Make the artefact `model_id` under `models_folder` from the Hugging Face folder `source`.
 
-    `measured_precisions` are those that `auto` may choose: bf16 keeps fp32's range and is taken for every model, int8
-    only for one that was measured in it. `half_weights` stores weights as fp16: half the size, and computed with in the
-    engine's precision.
-
+    `half_weights` stores weights as fp16: half the size, and computed with in the engine's precision.
     Raises InvalidArtefact for a folder that is not an NLI model in safetensors, or whose conversion differs from the
     original by more than TOLERANCE in probability. The artefact appears whole or not at all.
     """
@@ -88,7 +84,6 @@ def convert(
             licence=licence,
             languages=languages,
             description=description,
-            measured_precisions=measured_precisions,
         )
         write_manifest(folder, manifest)
         folder.rename(target)

@@ -35,7 +35,7 @@ Assemble = Callable[[Sequence[EncodedPair]], EncodedBatch]
 class BatchLimits:
     """`max_tokens` of one batch, padding included; `max_queued_pairs` waiting, and most in one request."""
 
-    max_tokens: int = 1024
+    max_tokens: int = 512
     max_queued_pairs: int = 16384
 
 
