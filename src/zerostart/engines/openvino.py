@@ -1,7 +1,6 @@
 """OpenVINO on the CPU: the default engine."""
 
 import os
-import re
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -15,10 +14,8 @@ from zerostart.errors import InvalidSettings
 
 _PRECISIONS = ("fp32", "bf16", "int8")
 _LEAST_WEIGHTS_TO_ROUND = 65536
-# Activations are rounded in groups of so many; larger groups are no faster and agree less.
+# Activations are rounded in groups of so many.
 _INT8_GROUP = 64
-# The first layer stays in fp32: rounding it as well costs agreement, and gains hardly any speed.
-_FIRST_LAYER = re.compile(r"[./]layers?\.0[./]")
 
 
 class OpenVinoEngine:
@@ -93,7 +90,7 @@ def _initialise_bindings() -> None:
 def _round_weights(model: Any) -> None:
     """Replace the weights of linear layers by int8 with one scale for each output, as OpenVINO's kernels take them."""
     for node in model.get_ordered_ops():
-        if node.get_type_name() != "MatMul" or _FIRST_LAYER.search(node.get_friendly_name()):
+        if node.get_type_name() != "MatMul":
             continue
         source = node.input_value(1).get_node()
         constant = source.input_value(0).get_node() if source.get_type_name() == "Convert" else source
