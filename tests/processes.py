@@ -216,6 +216,13 @@ class ServerProcess(_Process):
         waiter = client.get_waiter("endpoint_deleted")
         waiter.wait(EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
 
+    def queued_pairs(self) -> float:
+        """Pairs that wait in the server's instances, as /metrics tells."""
+        headers = {"Authorization": f"Bearer {self.keys.secret_access_key}"}
+        with urllib.request.urlopen(urllib.request.Request(f"{self.address}/metrics", headers=headers)) as reply:
+            lines = reply.read().decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith("zerostart_queued_pairs{"))
+
     def status(self, name: str) -> str:
         return self.sagemaker().describe_endpoint(EndpointName=name)["EndpointStatus"]
 

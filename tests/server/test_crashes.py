@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -126,7 +125,7 @@ def test_sigterm_finishes_requests_in_flight_and_refuses_new_ones(home: Path) ->
     finished: list[object] = []
     caller = threading.Thread(target=lambda: finished.append(server.invoke("drained", document)))
     caller.start()
-    wait_for(lambda: _queued_pairs(server) > 0)
+    wait_for(lambda: server.queued_pairs() > 0)
     server.terminate()
     refused = wait_for(lambda: _refusal(server))
     assert refused == (503, "ServiceUnavailable")
@@ -138,14 +137,6 @@ def test_sigterm_finishes_requests_in_flight_and_refuses_new_ones(home: Path) ->
     assert server.process.wait(60) == 0
     server.stop()
     assert not any(is_running(pid) for pid in instances)
-
-
-def _queued_pairs(server: ServerProcess) -> float:
-    """Pairs that wait in the server's instances, as /metrics tells."""
-    headers = {"Authorization": f"Bearer {server.keys.secret_access_key}"}
-    with urllib.request.urlopen(urllib.request.Request(f"{server.address}/metrics", headers=headers)) as reply:
-        lines = reply.read().decode().splitlines()
-    return sum(float(line.split()[-1]) for line in lines if line.startswith("zerostart_queued_pairs{"))
 
 
 def _refusal(server: ServerProcess) -> tuple[int, str] | None:

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
-from tests.processes import BUILTIN, ROLE, ServerProcess
+from tests.processes import BUILTIN, ROLE, ServerProcess, wait_for
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import ContainerDefinitionTypeDef, TagTypeDef
@@ -244,3 +244,13 @@ def test_target_variant_and_weights(server: ServerProcess) -> None:
     with pytest.raises(ClientError) as caught:
         runtime.invoke_endpoint(EndpointName="e", Body=body, TargetVariant="red")
     assert "it has blue, green" in message_of(caught, "ValidationError")
+
+
+def test_what_a_caller_of_an_endpoint_that_left_asked_for_is_dropped(shared_server: ServerProcess) -> None:
+    text = "A long text about the sea and the mountains. " * 40
+    document = {"inputs": [text] * 100, "candidate_labels": [f"label {n}" for n in range(100)]}
+    client = shared_server.runtime(timeout_s=2)
+    with pytest.raises(ReadTimeoutError):
+        client.invoke_endpoint(EndpointName="shared", Body=json.dumps(document), ContentType="application/json")
+    wait_for(lambda: shared_server.queued_pairs() == 0, timeout_s=20)
+    assert shared_server.invoke("shared", QUESTION)["labels"][0] == "travel"

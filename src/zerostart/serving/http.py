@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import uvicorn
 from starlette.requests import ClientDisconnect, Request
@@ -17,6 +17,9 @@ from starlette.types import ASGIApp
 from zerostart.errors import BodyTooLarge, Draining
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
+# nginx's status for a request whose caller closed the connection; nobody reads it.
+CALLER_LEFT = 499
 
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:
@@ -45,6 +48,18 @@ async def caller_left(request: Request) -> None:
     with contextlib.suppress(ClientDisconnect):
         while (await request.receive())["type"] != "http.disconnect":
             pass
+
+
+async def unless_caller_left(request: Request, work: Coroutine[Any, Any, T]) -> T | None:
+    """What `work` returns; None, with the work cancelled, when the caller closes the connection first."""
+    task = asyncio.create_task(work)
+    left = asyncio.create_task(caller_left(request))
+    try:
+        await asyncio.wait({task, left}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        left.cancel()
+        task.cancel()
 
 
 class Gate:

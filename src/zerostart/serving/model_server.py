@@ -7,7 +7,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -18,7 +17,7 @@ from starlette.routing import Route
 from zerostart import errors
 from zerostart.metrics import TEXT_FORM, ModelServerMetrics
 from zerostart.serving.classifier import Classifier, PendingClassification
-from zerostart.serving.http import Gate, caller_left, read_body
+from zerostart.serving.http import CALLER_LEFT, Gate, read_body, unless_caller_left
 from zerostart.serving.payload import Payload, decode, encode
 
 logger = logging.getLogger(__name__)
@@ -32,7 +31,6 @@ _STATUSES: Mapping[type[Exception], int] = {
 }
 # A body this small is read and tokenised in less time than it takes to hand it to another thread and back.
 _SMALL_BODY_BYTES = 8192
-_CALLER_LEFT = 499  # nginx's status for a request whose caller closed the connection; nobody reads it
 
 
 class ModelServer:
@@ -66,7 +64,7 @@ class ModelServer:
             async with self._gate.passage():
                 return await self._classify(request)
         except ClientDisconnect:
-            return Response(status_code=_CALLER_LEFT)
+            return Response(status_code=CALLER_LEFT)
         except errors.ZerostartError as error:
             status = next((_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES), 500)
             if status == 500:
@@ -82,7 +80,7 @@ class ModelServer:
         small = len(body) <= _SMALL_BODY_BYTES
         payload, pending = self._submit(body, *types) if small else await run_in_threadpool(self._submit, body, *types)
         if not await _answered_or_left(request, pending):
-            return Response(status_code=_CALLER_LEFT)
+            return Response(status_code=CALLER_LEFT)
         content = _encoded(payload, pending) if small else await run_in_threadpool(_encoded, payload, pending)
         return Response(content, media_type=payload.accept)
 
@@ -106,15 +104,15 @@ class ModelServer:
 
 
 async def _answered_or_left(request: Request, pending: list[PendingClassification]) -> bool:
-    """Wait for every answer, or drop the request from the queue when its caller closes the connection."""
-    answers = asyncio.gather(*(asyncio.wrap_future(each.logits) for each in pending), return_exceptions=True)
-    left = asyncio.create_task(caller_left(request))
-    futures: list[asyncio.Future[Any]] = [answers, left]
+    """Wait for every answer; False, with the request dropped from the queue, when its caller closes the connection."""
+
+    async def answers() -> bool:
+        await asyncio.wait([asyncio.wrap_future(each.logits) for each in pending])
+        return True
+
     try:
-        await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
-        return answers.done()
+        return await unless_caller_left(request, answers()) is True
     finally:
-        left.cancel()
         _cancel(pending)
 
 

@@ -18,7 +18,7 @@ from zerostart.server.aws.control_plane import ControlPlane
 from zerostart.server.aws.errors import CONTROL_PLANE, RUNTIME, error_response
 from zerostart.server.aws.runtime import Runtime
 from zerostart.server.aws.sigv4 import AuthenticationError, SignedRequest, authenticate, authenticate_bearer
-from zerostart.serving.http import Gate, read_body
+from zerostart.serving.http import CALLER_LEFT, Gate, read_body, unless_caller_left
 
 logger = logging.getLogger(__name__)
 _CONTROL_BODY_BYTES = 1024 * 1024
@@ -64,7 +64,7 @@ class AwsEdge:
                 target = request.headers.get("x-amz-target", "")
                 response = await run_in_threadpool(self._control_plane.answer, target, body, log.request_id)
         except ClientDisconnect:
-            response = Response(status_code=499)
+            response = Response(status_code=CALLER_LEFT)
         except Exception as error:  # noqa: BLE001 - every failure gets an answer in AWS's form
             _log_if_unexpected(error, log.request_id)
             response = error_response(error, CONTROL_PLANE, log.request_id)
@@ -78,9 +78,10 @@ class AwsEdge:
             async with self._gate.passage():
                 body = await read_body(request, self._max_body_bytes)
                 _authenticated(request, body, self._keys, bearer=True)
-                response = await self._runtime.answer(request, body, log.request_id)
+                answer = await unless_caller_left(request, self._runtime.answer(request, body, log.request_id))
+                response = answer or Response(status_code=CALLER_LEFT)
         except ClientDisconnect:
-            response = Response(status_code=499)
+            response = Response(status_code=CALLER_LEFT)
         except Exception as error:  # noqa: BLE001 - every failure gets an answer in AWS's form
             _log_if_unexpected(error, log.request_id)
             response = error_response(error, RUNTIME, log.request_id)
@@ -97,7 +98,9 @@ class AwsEdge:
             else endpoint
         )
         self._metrics.invocations.labels(name).inc()
-        if response.status_code >= 400:
+        if response.status_code == CALLER_LEFT:
+            self._metrics.errors_4xx.labels(name, "CallerLeft").inc()
+        elif response.status_code >= 400:
             counter = self._metrics.errors_4xx if response.status_code < 500 else self._metrics.errors_5xx
             counter.labels(name, code or HTTPStatus(response.status_code).phrase).inc()
 
