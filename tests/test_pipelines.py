@@ -109,3 +109,14 @@ def test_classifying_imports_no_torch_and_no_server() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="'pipelines_'"):
         _ = zerostart.pipelines_
+
+
+def test_int8_is_close_to_fp32(classify: ZeroShotClassificationPipeline) -> None:
+    exact = classify(list(SENTENCES), LABELS)
+    with zerostart.pipeline(threads=2, precision="int8") as rounding:
+        rounded = rounding(list(SENTENCES), LABELS)
+    assert rounded != exact, "int8 computed in fp32"
+    for one, other in zip(rounded, exact, strict=True):
+        assert one["labels"][0] == other["labels"][0]
+        difference = dict(zip(other["labels"], other["scores"], strict=True))
+        assert all(abs(s - difference[label]) < 0.06 for label, s in zip(one["labels"], one["scores"], strict=True))

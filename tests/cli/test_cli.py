@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import ServerProcess, clean_environment, wait_for
+from tests.tiny_models import build_source
 
 COMMANDS = [
     *("classify", "serve", "model-server", "deploy", "invoke", "env", "version"),
@@ -168,3 +169,16 @@ def test_without_a_server_the_error_says_how_to_start_one(home: Path) -> None:
     done = run(home, "endpoints", "list", AWS_ENDPOINT_URL="http://127.0.0.1:9")
     assert done.returncode == 1
     assert done.stderr.strip() == "zerostart: No server answers on http://127.0.0.1:9: run zerostart serve"
+
+
+def test_a_model_of_ones_own_is_added_and_classifies(home: Path, tmp_path: Path) -> None:
+    source = build_source(tmp_path / "source", "bert", spread=0.1)
+    done = run(home, "models", "add", "my-team/tiny", str(source), "--licence", "Apache-2.0", "--language", "en")
+    assert done.returncode == 0, done.stderr
+    assert "my-team/tiny is ready in" in done.stdout
+    assert "zerostart deploy my-team/tiny --wait" in done.stdout
+    assert "my-team/tiny" in run(home, "models", "list").stdout
+    answer = run(home, "classify", "a text", "--labels", "a,b", "--model", "my-team/tiny", "--format", "json")
+    assert sorted(json.loads(answer.stdout)["labels"]) == ["a", "b"]
+    assert "exists: remove it first" in refused(home, "models", "add", "my-team/tiny", str(source))
+    assert "config.json is missing" in refused(home, "models", "add", "other", str(tmp_path))

@@ -290,6 +290,40 @@ def test_a_small_request_does_not_wait_for_a_large_one(start: Start) -> None:
     assert computed[0] < 10, f"the small request waited for {computed[0]} of {len(engine.batches)} batches"
 
 
+def test_a_request_served_in_part_is_not_overtaken_by_newcomers_for_ever(start: Start) -> None:
+    engine = SumEngine()
+    batcher = start(engine, BatchLimits(max_tokens=40))
+    first = engine.hold(batcher)
+    waiting = batcher.submit([long_pair(40)] * 8)
+    newcomers = [batcher.submit([long_pair(40)])]
+    # Each answer brings the next newcomer, before the next batch is cut: without turns that advance with what was
+    # served, the newcomer would always be first.
+    stop = threading.Event()
+
+    def bring_another(_: "Future[Logits]") -> None:
+        if not stop.is_set() and len(newcomers) < 200:
+            newcomers.append(batcher.submit([long_pair(40)]))
+            newcomers[-1].add_done_callback(bring_another)
+
+    newcomers[0].add_done_callback(bring_another)
+    engine.go_on.set()
+    first.result(WAIT_S)
+    assert len(waiting.result(WAIT_S)) == 8
+    stop.set()
+    assert len(newcomers) <= 20, f"{len(newcomers)} newcomers of one pair were served before 8 pairs that waited"
+
+
+def test_a_batch_is_filled_with_pairs_that_are_a_little_longer_too(start: Start) -> None:
+    engine = SumEngine()
+    batcher = start(engine, BatchLimits(max_tokens=120))
+    first = engine.hold(batcher)
+    futures = [batcher.submit([long_pair(length)]) for length in (20, 22, 21, 24, 40)]
+    engine.go_on.set()
+    assert [future.result(WAIT_S)[0, 1] for future in futures] == [20, 22, 21, 24, 40]
+    first.result(WAIT_S)
+    assert [batch.input_ids.shape for batch in engine.batches[1:]] == [(4, 24), (1, 40)]
+
+
 def test_closing_answers_those_who_wait(start: Start) -> None:
     engine = SumEngine()
     batcher = start(engine, BatchLimits(max_tokens=8))

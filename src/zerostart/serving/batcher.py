@@ -1,17 +1,20 @@
 """The batcher: pairs of all requests in, full batches to the engine, each request's logits out.
 
 One lock guards the queue, and one thread for each of the engine's streams takes batches from it. A batch is cut by
-tokens (pairs x padded length). The request whose turn it is names the length; other requests' pairs that fit beside
-its own fill the batch. Turns go by tokens served (fair queueing, Demers et al. 1989,
+tokens (pairs x padded length). It holds the request whose turn it is; other requests' pairs of about its length fill
+it. Turns go by tokens served (fair queueing, Demers et al. 1989,
 https://dl.acm.org/doi/10.1145/75247.75248): each request that waits is owed an equal share, so one of ten pairs does
 not wait for one of ten thousand, and one that was served in part is not overtaken for ever.
 """
 
 import threading
 import time
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
 
@@ -191,7 +194,7 @@ class Batcher:
 
     def _cut(self) -> list[_Part]:
         turns = sorted(self._entries, key=lambda entry: (entry.turn, entry.arrived_s))
-        width = turns[0].next_tokens + self._special_tokens
+        width = self._width(turns)
         room = self._room(width)
         parts: list[_Part] = []
         for entry in turns:
@@ -205,6 +208,26 @@ class Batcher:
         self._entries = [entry for entry in self._entries if entry.waiting]
         self._running.update(entry for entry, _ in parts)
         return parts
+
+    def _width(self, turns: Sequence[_Entry]) -> int:
+        """Padded length of the next batch: it fits the request whose turn it is, and as many other pairs as can be."""
+        own = turns[0].next_tokens
+        waiting: Counter[int] = Counter()
+        for entry in turns:
+            waiting[entry.next_tokens] += entry.waiting
+        lengths = sorted(waiting)
+        pairs_below = [0, *accumulate(waiting[length] for length in lengths)]
+        tokens_below = [0, *accumulate(waiting[length] * length for length in lengths)]
+
+        def tokens(longest: int) -> float:
+            """Content tokens of the batch whose longest pair is this long."""
+            width = longest + self._special_tokens
+            end, start = bisect_right(lengths, longest), bisect_left(lengths, self._shortest(width))
+            pairs = pairs_below[end] - pairs_below[start]
+            return (tokens_below[end] - tokens_below[start]) * min(1.0, self._room(width) / pairs)
+
+        fit = [length for length in lengths if length >= own and self._shortest(length + self._special_tokens) <= own]
+        return max(fit, key=tokens) + self._special_tokens
 
     def _room(self, width: int) -> int:
         """Pairs in the next batch: what the limit allows, less if other streams are idle and could take a share."""
