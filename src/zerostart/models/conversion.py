@@ -187,7 +187,7 @@ def _export(source: Path, target: Path, *, half_weights: bool) -> float:
             output_names=["logits"],
             dynamic_axes={name: {0: "pairs", 1: "tokens"} for name in names} | {"logits": {0: "pairs"}},
             opset_version=_OPSET,
-            dynamo=False,  # OpenVINO fuses this graph's attention: 7 % faster than the newer exporter's
+            dynamo=False,  # OpenVINO fuses this graph's attention, not that of the newer exporter's
         )
     if half_weights:
         proto = onnx.load(str(target))
