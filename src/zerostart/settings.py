@@ -31,7 +31,7 @@ class Settings:
     region: str = _setting("us-east-1", "AWS region written into ARNs; signatures of any region are accepted.")
     database_url: str = _setting("", "SQLAlchemy URL of the metadata; empty is SQLite in the home folder.")
     engine: str = _setting("openvino", "Inference engine: openvino, onnxruntime or fake.")
-    precision: str = _setting("auto", "auto, fp32, bf16 or int8; auto is bf16 on a processor that multiplies it, else fp32.")
+    precision: str = _setting("auto", "auto, fp32, bf16 or int8; auto is bf16 where the processor has it, else fp32.")
     threads: int = _setting(0, "Engine threads of one model server; 0 is every core.", minimum=0)
     max_batch_tokens: int = _setting(512, "Most tokens (pairs x padded length) in one engine batch.", minimum=64)
     max_queued_pairs: int = _setting(

@@ -51,8 +51,8 @@ class OpenVinoEngine:
 def load(folder: Path, classes: int, options: EngineOptions) -> OpenVinoEngine:
     """Load `model.onnx` of `folder`.
 
-    `auto` is bf16 where the processor multiplies it in hardware (AMX or AVX512_BF16), else fp32. int8 rounds weights and
-    activations.
+    `auto` is bf16 where the processor multiplies it in hardware (AMX or AVX512_BF16), else fp32. int8 rounds weights
+    and activations.
     """
     del classes
     _initialise_bindings()
