@@ -43,6 +43,19 @@ def wait_for(condition: Callable[[], Any], timeout_s: float = 30.0, every_s: flo
     raise AssertionError(f"not true within {timeout_s} s")
 
 
+def broken_artefact(home: Path) -> str:
+    """The id of a model that was altered after it was registered, so that no instance of it starts."""
+    broken = home / "models" / "broken"
+    broken.mkdir(parents=True)
+    for each in Path("src/zerostart/models/builtin/zerostart-zstc-small").iterdir():
+        (broken / each.name).write_bytes(each.read_bytes())
+    manifest = broken / "zerostart.json"
+    manifest.write_text(manifest.read_text().replace("zerostart-zstc-small", "broken"))
+    tokenizer = broken / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text() + " ")
+    return "broken"
+
+
 def children_of(pid: int) -> list[int]:
     """Process ids of a process's children."""
     listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
@@ -184,23 +197,24 @@ class ServerProcess(_Process):
 
     def deploy(self, name: str, instances: int = 1, model_id: str = BUILTIN) -> None:
         """Create model, config and endpoint of one name, and wait until it is in service."""
+        self.create_config(name, instances=instances, model_id=model_id)
+        self.sagemaker().create_endpoint(EndpointName=name, EndpointConfigName=name)
+        self.wait_in_service(name)
+
+    def create_config(
+        self, name: str, variant: str = "AllTraffic", instances: int = 1, model_id: str = BUILTIN, **serverless: int
+    ) -> None:
+        """Create a model and a config of one name; with `serverless` members the variant is serverless."""
         client = self.sagemaker()
         client.create_model(
             ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer={"Environment": {"HF_MODEL_ID": model_id}}
         )
-        client.create_endpoint_config(
-            EndpointConfigName=name,
-            ProductionVariants=[
-                {
-                    "VariantName": "AllTraffic",
-                    "ModelName": name,
-                    "InitialInstanceCount": instances,
-                    "InstanceType": "ml.m5.xlarge",
-                }
-            ],
-        )
-        client.create_endpoint(EndpointName=name, EndpointConfigName=name)
-        self.wait_in_service(name)
+        asked: Any = {"VariantName": variant, "ModelName": name}
+        if serverless:
+            asked["ServerlessConfig"] = {"MemorySizeInMB": 2048, **serverless}
+        else:
+            asked |= {"InitialInstanceCount": instances, "InstanceType": "ml.m5.xlarge"}
+        client.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[asked])
 
     def wait_in_service(self, name: str) -> None:
         """boto3's own waiter, asking more often."""

@@ -71,6 +71,10 @@ class Draining(Overloaded):
     """The server is stopping and takes no new work."""
 
 
+class Throttled(Overloaded):
+    """More invocations at once than a serverless variant may have."""
+
+
 class EngineFailure(ZerostartError):
     """The engine could not compute: not the request's fault."""
 
@@ -81,6 +85,14 @@ class InvalidLogits(EngineFailure):
 
 class NoInstance(ZerostartError):
     """The endpoint has no instance that could take the invocation now."""
+
+
+class ModelNotReady(NoInstance):
+    """The instance of a serverless variant is being started."""
+
+
+class NotUpdatable(ZerostartError):
+    """The resource is in a status in which it cannot be updated."""
 
 
 class InstanceLost(ZerostartError):

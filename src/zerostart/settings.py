@@ -43,6 +43,9 @@ class Settings:
     invocation_timeout_s: float = _setting(60.0, "Longest that an invocation may take.", minimum=0.1)
     drain_grace_s: float = _setting(30.0, "Longest that a stopping server waits for requests in flight.", minimum=0)
     start_timeout_s: float = _setting(120.0, "Longest that an instance may take to answer its first ping.", minimum=1)
+    serverless_idle_s: float = _setting(
+        300.0, "An instance of a serverless endpoint ends when nobody asked for so long.", minimum=1
+    )
     max_instances: int = _setting(
         0, "Most instances of all endpoints together; 0 is four, or two a core if that is more.", minimum=0
     )

@@ -29,7 +29,7 @@ from zerostart.metadata.tables import metadata
 from zerostart.metadata.tag import delete_tags, list_tags, put_tags
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
-VARIANT = DeployedVariant("v", "m", 2, "ml.m5.large", 1.0, "zerostart-zstc-small")
+VARIANT = DeployedVariant("v", "m", 2, "ml.m5.large", 1.0, model_id="zerostart-zstc-small")
 ENDPOINT = Endpoint("e", "c", EndpointStatus.CREATING, (VARIANT,), NOW, NOW)
 
 

@@ -4,45 +4,13 @@ import json
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.processes import ServerProcess, children_of, is_running, wait_for
-
-BODY = json.dumps({"inputs": "One day I will see the world.", "candidate_labels": ["travel", "cooking"]})
-
-
-class Load:
-    """Callers that invoke an endpoint in a loop; keeps status and duration of every call."""
-
-    def __init__(self, server: ServerProcess, endpoint: str, callers: int, attempts: int = 1) -> None:
-        self.outcomes: list[tuple[int, float]] = []
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(server, endpoint, attempts)) for _ in range(callers)]
-        for thread in self._threads:
-            thread.start()
-
-    def _run(self, server: ServerProcess, endpoint: str, attempts: int) -> None:
-        client = server.runtime(attempts)
-        while not self._stop.is_set():
-            started_s = time.monotonic()
-            try:
-                answer = client.invoke_endpoint(EndpointName=endpoint, Body=BODY)
-                answer["Body"].read()
-                status = answer["ResponseMetadata"]["HTTPStatusCode"]
-            except ClientError as error:
-                status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            self.outcomes.append((status, time.monotonic() - started_s))
-
-    def stop(self) -> list[tuple[int, float]]:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(60)
-            assert not thread.is_alive(), "a caller was left hanging"
-        return self.outcomes
+from tests.load import BODY, Load
+from tests.processes import ServerProcess, broken_artefact, children_of, is_running, wait_for
 
 
 def test_killing_one_of_two_instances_under_load_loses_nothing(server: ServerProcess) -> None:
@@ -149,15 +117,7 @@ def _refusal(server: ServerProcess) -> tuple[int, str] | None:
 
 def test_a_model_that_cannot_start_fails_its_endpoint_with_the_reason(home: Path) -> None:
     with ServerProcess(home, ZEROSTART_ENGINE="fake", ZEROSTART_PRECISION="fp32") as server:
-        broken = home / "models" / "broken"
-        broken.mkdir(parents=True)
-        source = Path("src/zerostart/models/builtin/zerostart-zstc-small")
-        for each in source.iterdir():
-            (broken / each.name).write_bytes(each.read_bytes())
-        manifest = (broken / "zerostart.json").read_text().replace("zerostart-zstc-small", "broken")
-        (broken / "zerostart.json").write_text(manifest)
-        tokenizer = broken / "tokenizer.json"
-        tokenizer.write_text(tokenizer.read_text() + " ")
+        broken_artefact(home)
         client = server.sagemaker()
         with pytest.raises(Exception, match="Failed"):
             server.deploy("hopeless", model_id="broken")

@@ -168,15 +168,14 @@ def test_what_is_not_supported_is_refused_not_ignored(server: ServerProcess) -> 
     with pytest.raises(ClientError) as caught:
         server.sagemaker().create_endpoint_config(
             EndpointConfigName="c",
-            ProductionVariants=[
-                {
-                    "VariantName": "v",
-                    "ModelName": "m",
-                    "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 1},
-                }
-            ],
+            ProductionVariants=[{"VariantName": "v", "ModelName": "m"}],
+            DataCaptureConfig={
+                "InitialSamplingPercentage": 1,
+                "DestinationS3Uri": "s3://bucket/captured",
+                "CaptureOptions": [{"CaptureMode": "Input"}],
+            },
         )
-    assert "ServerlessConfig is not supported" in message_of(caught, "ValidationException")
+    assert "DataCaptureConfig is not supported" in message_of(caught, "ValidationException")
 
 
 def test_more_instances_than_the_limit_are_refused(home: str) -> None:

@@ -49,7 +49,11 @@ def build_server_parts(settings: Settings) -> ServerParts:
         settings.home / "run", settings.home / "logs" / "endpoints", instance_environment(settings)
     )
     cores = settings.threads or os.cpu_count() or 1
-    pace = Pace(start_timeout_s=settings.start_timeout_s, drain_grace_s=settings.drain_grace_s)
+    pace = Pace(
+        start_timeout_s=settings.start_timeout_s,
+        drain_grace_s=settings.drain_grace_s,
+        serverless_idle_s=settings.serverless_idle_s,
+    )
     reconciler = Reconciler(database, launcher, router, cores=cores, pace=pace)
     max_instances = settings.max_instances or max(4, 2 * cores)
     return ServerParts(

@@ -3,8 +3,9 @@
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from zerostart.errors import LaunchFailed
@@ -15,13 +16,15 @@ from zerostart.metadata.endpoint import (
     DeployedVariant,
     Endpoint,
     EndpointStatus,
+    abandon_endpoint_update,
     all_endpoints,
     change_endpoint_status,
     delete_endpoint,
+    finish_endpoint_update,
 )
 
 logger = logging.getLogger(__name__)
-_COMING = (EndpointStatus.CREATING, EndpointStatus.SYSTEM_UPDATING)
+_COMING = (EndpointStatus.CREATING, EndpointStatus.UPDATING, EndpointStatus.SYSTEM_UPDATING)
 _MAX_FAILED_STARTS = 3
 _MAX_FAILED_PINGS = 3
 
@@ -37,6 +40,7 @@ class Pace:
     start_timeout_s: float = 120.0
     drain_grace_s: float = 30.0
     longest_backoff_s: float = 30.0
+    serverless_idle_s: float = 300.0
 
 
 @dataclass(eq=False)
@@ -51,14 +55,27 @@ class _Watched:
     ping: "Future[bool | None] | None" = None
 
 
+@dataclass(frozen=True)
+class _GroupKey:
+    """Whose instances: a variant of one generation of an endpoint, since an update may keep the variant's name."""
+
+    endpoint: str
+    generation: int
+    variant: str
+
+
 @dataclass(eq=False)
 class _Group:
     """The instances of one variant, and its record of starts that failed in a row."""
 
     running: list[_Watched] = field(default_factory=list)
+    wanted_s: float = field(default_factory=time.monotonic)
     failed_starts: int = 0
     next_launch_s: float = 0.0
     last_words: str = ""
+
+
+_Tended = tuple[DeployedVariant, _Group, int]
 
 
 @dataclass(eq=False)
@@ -79,7 +96,7 @@ class Reconciler:
         self._router = router
         self._cores = cores
         self._pace = pace
-        self._groups: dict[tuple[str, str], _Group] = {}
+        self._groups: dict[_GroupKey, _Group] = {}
         self._leaving: list[_Leaving] = []
         self._pings = ThreadPoolExecutor(max_workers=16, thread_name_prefix="ping")
         self._wake = threading.Event()
@@ -110,8 +127,8 @@ class Reconciler:
         self._thread.join()
         for name in list(self._router.snapshot()):
             self._router.withdraw(name)
-        for (endpoint, _), group in self._groups.items():
-            self._dismiss(endpoint, group)
+        for key, group in self._groups.items():
+            self._dismiss(key.endpoint, group, keep=0)
         while self._leaving:
             self._see_off()
             time.sleep(self._pace.busy_tick_s)
@@ -140,33 +157,76 @@ class Reconciler:
                 self._retire(endpoint.name)
             else:
                 busy |= self._keep(endpoint)
-        for gone in {name for name, _ in self._groups} - {endpoint.name for endpoint in rows}:
+        for gone in {key.endpoint for key in self._groups} - {endpoint.name for endpoint in rows}:
             self._retire(gone)
         self._see_off()
         return busy or bool(self._leaving)
 
     def _keep(self, endpoint: Endpoint) -> bool:
-        threads = max(1, self._cores // sum(variant.instance_count for variant in endpoint.variants))
-        groups = [self._groups.setdefault((endpoint.name, variant.name), _Group()) for variant in endpoint.variants]
-        for variant, group in zip(endpoint.variants, groups, strict=True):
-            self._tend(endpoint, variant, group, threads)
-        self._router.publish(endpoint.name, [_routed(v, g) for v, g in zip(endpoint.variants, groups, strict=True)])
-        complete = all(_ready(g) >= v.instance_count for v, g in zip(endpoint.variants, groups, strict=True))
-        if endpoint.status in _COMING and complete:
+        groups = self._tend_all(endpoint.name, endpoint.generation, endpoint.variants)
+        self._router.publish(endpoint.name, [_routed(*each) for each in groups])
+        for _, group, count in groups:
+            self._dismiss(endpoint.name, group, keep=count)
+        complete = _complete(groups)
+        if endpoint.coming is not None:
+            complete &= self._switch_if_ready(endpoint)
+        elif endpoint.status in _COMING and complete:
             self._change(endpoint, EndpointStatus.IN_SERVICE)
-        if endpoint.status is EndpointStatus.CREATING:
-            self._give_up_if_hopeless(endpoint, groups)
+        elif endpoint.status is EndpointStatus.CREATING and (words := _hopeless(groups)):
+            self._change(endpoint, EndpointStatus.FAILED, words)
+            self._retire(endpoint.name)
+        self._retire_generations(endpoint)
         return not complete
 
-    def _tend(self, endpoint: Endpoint, variant: DeployedVariant, group: _Group, threads: int) -> None:
+    def _switch_if_ready(self, endpoint: Endpoint) -> bool:
+        """Bring up what is coming; once all of it is ready, the next look routes to it and drains what served before.
+
+        If it cannot be started, the endpoint goes on as it was.
+        """
+        assert endpoint.coming is not None  # noqa: S101 - the caller saw it
+        groups = self._tend_all(endpoint.name, endpoint.generation + 1, endpoint.coming.variants)
+        now = datetime.now(UTC)
+        if _complete(groups):
+            with self._database.transaction() as connection:
+                finish_endpoint_update(connection, endpoint, now)
+            logger.info("endpoint %s serves %s", endpoint.name, endpoint.coming.config_name)
+            self.wake()
+        elif words := _hopeless(groups):
+            reason = f"The update to {endpoint.coming.config_name} was given up, and the endpoint goes on: {words}"
+            with self._database.transaction() as connection:
+                abandon_endpoint_update(connection, endpoint, reason, now)
+            logger.warning("endpoint %s: %s", endpoint.name, reason)
+            self._retire_generations(replace(endpoint, coming=None))
+        return False
+
+    def _tend_all(self, endpoint: str, generation: int, variants: Sequence[DeployedVariant]) -> list[_Tended]:
+        """Tend every variant of a generation; with each, how many instances of it are wanted now."""
+        threads = max(1, self._cores // sum(variant.instance_count for variant in variants))
+        tended = []
+        for variant in variants:
+            group = self._groups.setdefault(_GroupKey(endpoint, generation, variant.name), _Group())
+            count = self._wanted(endpoint, variant, group)
+            self._tend(endpoint, variant, group, count, threads)
+            tended.append((variant, group, count))
+        return tended
+
+    def _wanted(self, endpoint: str, variant: DeployedVariant, group: _Group) -> int:
+        """How many instances: for a serverless variant none once nobody has asked for a while."""
+        if variant.serverless is None or variant.serverless.provisioned_concurrency:
+            return variant.instance_count
+        group.wanted_s = max(group.wanted_s, self._router.asked_s(endpoint))
+        idle_s = time.monotonic() - group.wanted_s
+        return variant.instance_count if idle_s < self._pace.serverless_idle_s else 0
+
+    def _tend(self, endpoint: str, variant: DeployedVariant, group: _Group, count: int, threads: int) -> None:
         """Drop what died, look at the health of the rest, launch what is missing."""
         for watched in list(group.running):
             reason = self._reason_to_replace(watched)
             if reason is not None:
                 self._replace(endpoint, group, watched, reason)
         now_s = time.monotonic()
-        while len(group.running) < variant.instance_count and now_s >= group.next_launch_s:
-            spec = InstanceSpec(endpoint.name, variant.name, variant.model_id, variant.instance_type, threads)
+        while len(group.running) < count and now_s >= group.next_launch_s:
+            spec = InstanceSpec(endpoint, variant.name, variant.model_id, variant.instance_type, threads)
             try:
                 group.running.append(_Watched(self._launcher.launch(spec), now_s))
             except LaunchFailed as error:
@@ -193,8 +253,8 @@ class Reconciler:
             watched.ping = self._pings.submit(watched.instance.ping, self._pace.ping_timeout_s)
         return None
 
-    def _replace(self, endpoint: Endpoint, group: _Group, watched: _Watched, reason: str) -> None:
-        logger.warning("instance %s of %s is replaced: %s", watched.instance.id, endpoint.name, reason)
+    def _replace(self, endpoint: str, group: _Group, watched: _Watched, reason: str) -> None:
+        logger.warning("instance %s of %s is replaced: %s", watched.instance.id, endpoint, reason)
         group.running.remove(watched)
         watched.instance.kill()
         if watched.ready:
@@ -206,14 +266,6 @@ class Reconciler:
         group.failed_starts += 1
         group.last_words = words
         group.next_launch_s = time.monotonic() + min(self._pace.longest_backoff_s, 0.25 * 2**group.failed_starts)
-
-    def _give_up_if_hopeless(self, endpoint: Endpoint, groups: list[_Group]) -> None:
-        for group in groups:
-            if group.failed_starts >= _MAX_FAILED_STARTS:
-                times = f"{_MAX_FAILED_STARTS} times in a row; the last time {group.last_words}"
-                self._change(endpoint, EndpointStatus.FAILED, f"An instance could not be started {times}")
-                self._retire(endpoint.name)
-                return
 
     def _change(self, endpoint: Endpoint, status: EndpointStatus, reason: str | None = None) -> None:
         """Change the status unless somebody else (a delete) changed it meanwhile."""
@@ -236,15 +288,23 @@ class Reconciler:
 
     def _retire(self, endpoint: str) -> None:
         self._router.withdraw(endpoint)
-        for key in [key for key in self._groups if key[0] == endpoint]:
-            self._dismiss(endpoint, self._groups.pop(key))
+        for key in [key for key in self._groups if key.endpoint == endpoint]:
+            self._dismiss(endpoint, self._groups.pop(key), keep=0)
 
-    def _dismiss(self, endpoint: str, group: _Group) -> None:
+    def _retire_generations(self, endpoint: Endpoint) -> None:
+        """Stop the instances of generations that neither serve nor come; they are not routed to any more."""
+        kept = {endpoint.generation, endpoint.generation + 1} if endpoint.coming else {endpoint.generation}
+        for key in [key for key in self._groups if key.endpoint == endpoint.name and key.generation not in kept]:
+            self._dismiss(endpoint.name, self._groups.pop(key), keep=0)
+
+    def _dismiss(self, endpoint: str, group: _Group, *, keep: int) -> None:
+        """Stop all instances but the first `keep`, which are those that `_routed` gave to the router."""
         deadline_s = time.monotonic() + self._pace.drain_grace_s
-        for watched in group.running:
+        group.running.sort(key=lambda watched: not watched.ready)
+        for watched in group.running[keep:]:
             watched.instance.stop()
             self._leaving.append(_Leaving(watched.instance, endpoint, deadline_s))
-        group.running.clear()
+        del group.running[keep:]
 
     def _see_off(self) -> None:
         for leaving in list(self._leaving):
@@ -254,11 +314,20 @@ class Reconciler:
                 self._leaving.remove(leaving)
 
 
-def _ready(group: _Group) -> int:
-    return sum(watched.ready for watched in group.running)
+def _complete(tended: list[_Tended]) -> bool:
+    return all(sum(watched.ready for watched in group.running) >= count for _, group, count in tended)
 
 
-def _routed(variant: DeployedVariant, group: _Group) -> RoutedVariant:
-    return RoutedVariant(
-        variant.name, variant.weight, tuple(watched.instance for watched in group.running if watched.ready)
-    )
+def _hopeless(tended: list[_Tended]) -> str | None:
+    """Why an instance will not start, once it failed several times in a row."""
+    for _, group, _ in tended:
+        if group.failed_starts >= _MAX_FAILED_STARTS:
+            times = f"{_MAX_FAILED_STARTS} times in a row; the last time {group.last_words}"
+            return f"An instance could not be started {times}"
+    return None
+
+
+def _routed(variant: DeployedVariant, group: _Group, count: int) -> RoutedVariant:
+    ready = [watched.instance for watched in group.running if watched.ready][:count]
+    limit = variant.serverless.max_concurrency if variant.serverless else None
+    return RoutedVariant(variant.name, variant.weight, tuple(ready), limit)

@@ -1,23 +1,26 @@
 """The router: which instance takes an invocation. Variants by weight, instances by fewest outstanding."""
 
+import asyncio
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from zerostart.errors import InvalidInput, NoInstance, NotFound
+from zerostart.errors import InvalidInput, ModelNotReady, NoInstance, NotFound, Throttled
 from zerostart.hosting.launcher import Instance
 
 
 @dataclass(frozen=True)
 class RoutedVariant:
-    """A variant and its instances that take invocations now."""
+    """A variant and its instances that take invocations now. A serverless one has a `max_concurrency`."""
 
     name: str
     weight: float
     instances: tuple[Instance, ...]
+    max_concurrency: int | None = None
 
 
 class Router:
@@ -27,16 +30,51 @@ class Router:
         self._lock = threading.Lock()
         self._variants: dict[str, tuple[RoutedVariant, ...]] = {}
         self._outstanding: Counter[str] = Counter()
+        self._asking: Counter[str] = Counter()
+        self._asked_s: dict[str, float] = {}
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
 
     def publish(self, endpoint: str, variants: Sequence[RoutedVariant]) -> None:
         """Replace what is known of an endpoint."""
         with self._lock:
             self._variants[endpoint] = tuple(variants)
+            waiting = self._waiting.pop(endpoint, [])
+        _resolve(waiting)
 
     def withdraw(self, endpoint: str) -> None:
         """Send an endpoint nothing more."""
         with self._lock:
             self._variants.pop(endpoint, None)
+            self._asked_s.pop(endpoint, None)
+            waiting = self._waiting.pop(endpoint, [])
+        _resolve(waiting)
+
+    async def published(self, endpoint: str, timeout_s: float) -> None:
+        """Returns when the endpoint is published or withdrawn next, or when time is up."""
+        future = asyncio.get_running_loop().create_future()
+        with self._lock:
+            self._waiting.setdefault(endpoint, []).append(future)
+        await asyncio.wait([future], timeout=timeout_s)
+
+    @contextmanager
+    def asking(self, endpoint: str) -> Iterator[None]:
+        """Count a request from its arrival to its end, so that a serverless endpoint is up for as long."""
+        with self._lock:
+            self._asking[endpoint] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._asking[endpoint] -= 1
+                if not self._asking[endpoint]:
+                    del self._asking[endpoint]
+                if endpoint in self._variants:
+                    self._asked_s[endpoint] = time.monotonic()
+
+    def asked_s(self, endpoint: str) -> float:
+        """When somebody last asked for the endpoint, on the monotonic clock: now, while a request is there."""
+        with self._lock:
+            return time.monotonic() if self._asking[endpoint] else self._asked_s.get(endpoint, float("-inf"))
 
     def variants(self, endpoint: str) -> tuple[RoutedVariant, ...]:
         """The variants of an endpoint with their ready instances; empty if it is not routed."""
@@ -52,8 +90,8 @@ class Router:
     def lease(self, endpoint: str, target_variant: str | None, tried: Collection[str] = ()) -> Iterator[Instance]:
         """An instance for one invocation, counted as outstanding until the end; never one whose id is in `tried`.
 
-        Raises NotFound for an endpoint that is not routed, InvalidInput for an unknown variant, and NoInstance when no
-        instance is ready.
+        Raises NotFound for an endpoint that is not routed, InvalidInput for an unknown variant, NoInstance when no
+        instance is ready (ModelNotReady when one is started on demand), and Throttled over a serverless limit.
         """
         with self._lock:
             instance = self._choose(endpoint, target_variant, tried)
@@ -76,14 +114,33 @@ class Router:
                 known = ", ".join(variant.name for variant in self._variants[endpoint])
                 raise InvalidInput(f"Variant {target_variant} not found for endpoint {endpoint}: it has {known}.")
         ready = [
-            (variant.weight, fresh)
+            (variant, fresh)
             for variant in variants
             if (fresh := [each for each in variant.instances if each.id not in tried])
         ]
+        if not ready and any(variant.max_concurrency for variant in variants):
+            raise ModelNotReady(f"The instance of serverless endpoint {endpoint} is not ready yet: try again soon.")
         if not ready:
             raise NoInstance(f"No instance of endpoint {endpoint} is ready: try again in a moment.")
-        weights = [weight for weight, _ in ready]
+        weights = [variant.weight for variant, _ in ready]
         if not any(weights):
             weights = [1.0] * len(ready)
-        ((_, instances),) = random.choices(ready, weights)  # noqa: S311 - spreads load, guards nothing
+        ((variant, instances),) = random.choices(ready, weights)  # noqa: S311 - spreads load, guards nothing
+        limit = variant.max_concurrency
+        if limit is not None and sum(self._outstanding[each.id] for each in variant.instances) >= limit:
+            raise Throttled(
+                f"Rate exceeded: serverless endpoint {endpoint} works on {limit} invocations at once (MaxConcurrency)."
+            )
         return min(instances, key=lambda instance: self._outstanding[instance.id])
+
+
+def _resolve(waiting: Sequence["asyncio.Future[None]"]) -> None:
+    """Tell those who wait, each in its own event loop."""
+
+    def set_result(future: "asyncio.Future[None]") -> None:
+        if not future.done():
+            future.set_result(None)
+
+    for future in waiting:
+        with suppress(RuntimeError):  # its loop is closed: nobody waits any more
+            future.get_loop().call_soon_threadsafe(set_result, future)

@@ -1,14 +1,14 @@
 """Endpoints: a status that follows the instances, and the variants to run."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select, update
 
-from zerostart.metadata.endpoint_config import ProductionVariant
+from zerostart.metadata.endpoint_config import ProductionVariant, variant_values
 from zerostart.metadata.rows import Page, PageRequest, insert_named, read_page
 from zerostart.metadata.tables import endpoints
 
@@ -18,6 +18,7 @@ class EndpointStatus(StrEnum):
 
     CREATING = "Creating"
     IN_SERVICE = "InService"
+    UPDATING = "Updating"
     SYSTEM_UPDATING = "SystemUpdating"
     DELETING = "Deleting"
     FAILED = "Failed"
@@ -27,12 +28,20 @@ class EndpointStatus(StrEnum):
 class DeployedVariant(ProductionVariant):
     """A variant whose model was resolved when the endpoint was made, so that deleting the model stops nothing."""
 
-    model_id: str
+    model_id: str = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class EndpointUpdate:
+    """What an endpoint is going to serve, once instances of it are ready."""
+
+    config_name: str
+    variants: tuple[DeployedVariant, ...]
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint as it is now."""
+    """An endpoint as it is now. `generation` counts its updates; `coming` is the one on its way."""
 
     name: str
     config_name: str
@@ -41,6 +50,8 @@ class Endpoint:
     created_at: datetime
     modified_at: datetime
     failure_reason: str | None = None
+    generation: int = 0
+    coming: EndpointUpdate | None = None
 
 
 def insert_endpoint(connection: Connection, endpoint: Endpoint) -> bool:
@@ -50,7 +61,7 @@ def insert_endpoint(connection: Connection, endpoint: Endpoint) -> bool:
         "config_name": endpoint.config_name,
         "status": endpoint.status.value,
         "failure_reason": endpoint.failure_reason,
-        "variants": [asdict(variant) for variant in endpoint.variants],
+        "variants": _stored(endpoint.variants),
         "created_at": endpoint.created_at,
         "modified_at": endpoint.modified_at,
     }
@@ -89,10 +100,56 @@ def change_endpoint_status(
     )
 
 
+def begin_endpoint_update(connection: Connection, name: str, coming: EndpointUpdate, at: datetime) -> bool:
+    """Note what an endpoint that is InService is to serve; False if it is not InService."""
+    stored = {"config_name": coming.config_name, "variants": _stored(coming.variants)}
+    return _replace(connection, name, EndpointStatus.IN_SERVICE, status=EndpointStatus.UPDATING, coming=stored, at=at)
+
+
+def replace_endpoint_variants(
+    connection: Connection, name: str, variants: Sequence[DeployedVariant], at: datetime
+) -> bool:
+    """Give an endpoint that is InService other weights and counts; False if it is not InService."""
+    values = {"variants": _stored(variants), "status": EndpointStatus.UPDATING}
+    return _replace(connection, name, EndpointStatus.IN_SERVICE, **values, at=at)
+
+
+def finish_endpoint_update(connection: Connection, endpoint: Endpoint, at: datetime) -> bool:
+    """Make what was coming what the endpoint serves; False if it is not Updating any more."""
+    assert endpoint.coming is not None  # noqa: S101 - the caller saw it
+    values = {
+        "config_name": endpoint.coming.config_name,
+        "variants": _stored(endpoint.coming.variants),
+        "generation": endpoint.generation + 1,
+        "status": EndpointStatus.IN_SERVICE,
+        "failure_reason": None,
+    }
+    return _replace(connection, endpoint.name, EndpointStatus.UPDATING, **values, coming=None, at=at)
+
+
+def abandon_endpoint_update(connection: Connection, endpoint: Endpoint, reason: str, at: datetime) -> bool:
+    """Go on with what the endpoint served before; False if it is not Updating any more."""
+    values = {"status": EndpointStatus.IN_SERVICE, "failure_reason": reason}
+    return _replace(connection, endpoint.name, EndpointStatus.UPDATING, **values, coming=None, at=at)
+
+
 def delete_endpoint(connection: Connection, name: str) -> bool:
     """Remove the row of an endpoint that is Deleting; False if there was none."""
     query = delete(endpoints).where(endpoints.c.name == name, endpoints.c.status == EndpointStatus.DELETING.value)
     return connection.execute(query).rowcount == 1
+
+
+def _replace(connection: Connection, name: str, old: EndpointStatus, *, at: datetime, **values: Any) -> bool:
+    query = update(endpoints).where(endpoints.c.name == name, endpoints.c.status == old.value)
+    return connection.execute(query.values(**values, modified_at=at)).rowcount == 1
+
+
+def _stored(variants: Sequence[DeployedVariant]) -> list[dict[str, Any]]:
+    return [asdict(variant) for variant in variants]
+
+
+def _variants(stored: Sequence[Mapping[str, Any]]) -> tuple[DeployedVariant, ...]:
+    return tuple(DeployedVariant(**variant_values(variant)) for variant in stored)
 
 
 def _endpoint(row: Row[Any]) -> Endpoint:
@@ -100,8 +157,10 @@ def _endpoint(row: Row[Any]) -> Endpoint:
         name=row.name,
         config_name=row.config_name,
         status=EndpointStatus(row.status),
-        variants=tuple(DeployedVariant(**variant) for variant in row.variants),
+        variants=_variants(row.variants),
         created_at=row.created_at,
         modified_at=row.modified_at,
         failure_reason=row.failure_reason,
+        generation=row.generation,
+        coming=EndpointUpdate(row.coming["config_name"], _variants(row.coming["variants"])) if row.coming else None,
     )

@@ -12,6 +12,15 @@ from zerostart.metadata.tables import endpoint_configs
 
 
 @dataclass(frozen=True)
+class Serverless:
+    """A variant whose one instance runs only while it is asked for; always with `provisioned_concurrency`."""
+
+    memory_mb: int
+    max_concurrency: int
+    provisioned_concurrency: int | None = None
+
+
+@dataclass(frozen=True)
 class ProductionVariant:
     """One model on some instances; invocations spread over variants by weight."""
 
@@ -20,6 +29,13 @@ class ProductionVariant:
     instance_count: int
     instance_type: str
     weight: float
+    serverless: Serverless | None = None
+
+
+def variant_values(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a variant from what `asdict` made of it."""
+    serverless = stored.get("serverless")
+    return {**stored, "serverless": Serverless(**serverless) if serverless else None}
 
 
 @dataclass(frozen=True)
@@ -60,5 +76,5 @@ def delete_endpoint_config(connection: Connection, name: str) -> bool:
 
 
 def _endpoint_config(row: Row[Any]) -> EndpointConfig:
-    variants = tuple(ProductionVariant(**variant) for variant in row.variants)
+    variants = tuple(ProductionVariant(**variant_values(variant)) for variant in row.variants)
     return EndpointConfig(row.name, variants, row.asked, row.created_at)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, DateTime, Dialect, MetaData, String, Table, Text, TypeDecorator
+from sqlalchemy import JSON, Column, DateTime, Dialect, Integer, MetaData, String, Table, Text, TypeDecorator
 
 metadata = MetaData()
 
@@ -60,6 +60,8 @@ endpoints = Table(
     Column("variants", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False, index=True),
     Column("modified_at", UtcDateTime, nullable=False),
+    Column("generation", Integer, nullable=False, server_default="0"),
+    Column("coming", JSON(none_as_null=True)),
 )
 
 tags = Table(

@@ -1,25 +1,28 @@
 """Use cases of endpoints."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from zerostart.errors import AlreadyExists, LimitExceeded, NotFound
+from zerostart.errors import AlreadyExists, InvalidInput, LimitExceeded, NotFound, NotUpdatable
 from zerostart.hosting.router import Router
 from zerostart.metadata.database import Database
 from zerostart.metadata.endpoint import (
     DeployedVariant,
     Endpoint,
     EndpointStatus,
+    EndpointUpdate,
     all_endpoints,
+    begin_endpoint_update,
     change_endpoint_status,
     get_endpoint,
     insert_endpoint,
     list_endpoints,
+    replace_endpoint_variants,
 )
-from zerostart.metadata.endpoint_config import EndpointConfig, get_endpoint_config
+from zerostart.metadata.endpoint_config import EndpointConfig, ProductionVariant, get_endpoint_config
 from zerostart.metadata.model import get_model
 from zerostart.metadata.rows import Page, PageRequest
 from zerostart.metadata.tag import delete_tags, put_tags
@@ -32,6 +35,17 @@ class EndpointState:
 
     endpoint: Endpoint
     ready_instances: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class DesiredCapacity:
+    """What a variant shall have from now on; None leaves it as it is."""
+
+    variant: str
+    weight: float | None = None
+    instance_count: int | None = None
+    max_concurrency: int | None = None
+    provisioned_concurrency: int | None = None
 
 
 class EndpointService:
@@ -55,11 +69,7 @@ class EndpointService:
         arn = self._arns.of("endpoint", name)
         now = datetime.now(UTC)
         with self._database.transaction() as connection:
-            config = get_endpoint_config(connection, config_name)
-            if config is None:
-                wanted = self._arns.of("endpoint-config", config_name)
-                raise NotFound(f'Could not find endpoint configuration "{wanted}".')
-            variants = self._resolve(connection, config)
+            variants = self._resolve(connection, config_name)
             endpoint = Endpoint(name, config_name, EndpointStatus.CREATING, variants, now, now)
             if not insert_endpoint(connection, endpoint):
                 raise AlreadyExists(f'Cannot create already existing endpoint "{arn}".')
@@ -71,9 +81,7 @@ class EndpointService:
     def describe_endpoint(self, name: str) -> EndpointState:
         """The endpoint of that name; raises NotFound."""
         with self._database.transaction() as connection:
-            endpoint = get_endpoint(connection, name)
-        if endpoint is None:
-            raise NotFound(f'Could not find endpoint "{self._arns.of("endpoint", name)}".')
+            endpoint = self._found(connection, name)
         return EndpointState(endpoint, {each.name: len(each.instances) for each in self._router.variants(name)})
 
     def list_endpoints(self, request: PageRequest) -> Page[Endpoint]:
@@ -81,32 +89,124 @@ class EndpointService:
         with self._database.transaction() as connection:
             return list_endpoints(connection, request)
 
+    def update_endpoint(self, name: str, config_name: str, retained: Collection[str] = ()) -> str:
+        """Have an endpoint serve another config and return its ARN; it goes on serving the old one until then.
+
+        Of variants that both have, `retained` fields ("weight", "instance_count") keep their present values. Raises
+        NotFound, NotUpdatable for an endpoint that is not InService, LimitExceeded.
+        """
+        with self._database.transaction() as connection:
+            endpoint = self._found(connection, name)
+            present = {variant.name: variant for variant in endpoint.variants}
+            variants = tuple(
+                replace(each, **{key: getattr(present[each.name], key) for key in retained})
+                if each.name in present
+                else each
+                for each in self._resolve(connection, config_name)
+            )
+            if not begin_endpoint_update(connection, name, EndpointUpdate(config_name, variants), datetime.now(UTC)):
+                raise self._not_updatable(endpoint)
+            self._check_limit(connection)
+        self._wake()
+        return self._arns.of("endpoint", name)
+
+    def change_capacities(self, name: str, desired: Sequence[DesiredCapacity]) -> str:
+        """Give variants of an endpoint other weights and instance counts, and return its ARN.
+
+        Raises NotFound, InvalidInput for an unknown variant, NotUpdatable, LimitExceeded.
+        """
+        with self._database.transaction() as connection:
+            endpoint = self._found(connection, name)
+            variants = {variant.name: variant for variant in endpoint.variants}
+            for each in desired:
+                if each.variant not in variants:
+                    raise InvalidInput(f"Variant {each.variant} is not one of endpoint {name}: {', '.join(variants)}.")
+                variants[each.variant] = _with_capacity(variants[each.variant], each)
+            if not replace_endpoint_variants(connection, name, list(variants.values()), datetime.now(UTC)):
+                raise self._not_updatable(endpoint)
+            self._check_limit(connection)
+        self._wake()
+        return self._arns.of("endpoint", name)
+
     def delete_endpoint(self, name: str) -> None:
         """Stop an endpoint and remove it; it is Deleting until its instances ended. Raises NotFound."""
         arn = self._arns.of("endpoint", name)
         with self._database.transaction() as connection:
-            if get_endpoint(connection, name) is None:
-                raise NotFound(f'Could not find endpoint "{arn}".')
+            self._found(connection, name)
             old = [status for status in EndpointStatus if status is not EndpointStatus.DELETING]
             change_endpoint_status(connection, name, old=old, new=EndpointStatus.DELETING, at=datetime.now(UTC))
             delete_tags(connection, arn)
         self._wake()
 
-    def _resolve(self, connection: Connection, config: EndpointConfig) -> tuple[DeployedVariant, ...]:
+    def _found(self, connection: Connection, name: str) -> Endpoint:
+        endpoint = get_endpoint(connection, name)
+        if endpoint is None:
+            raise NotFound(f'Could not find endpoint "{self._arns.of("endpoint", name)}".')
+        return endpoint
+
+    def _not_updatable(self, endpoint: Endpoint) -> NotUpdatable:
+        arn = self._arns.of("endpoint", endpoint.name)
+        return NotUpdatable(
+            f'Cannot update endpoint "{arn}" while it is {endpoint.status}: wait until it is InService.'
+            if endpoint.status is not EndpointStatus.FAILED
+            else f'Cannot update endpoint "{arn}" which is Failed: delete it and create it again.'
+        )
+
+    def _config(self, connection: Connection, name: str) -> EndpointConfig:
+        config = get_endpoint_config(connection, name)
+        if config is None:
+            raise NotFound(f'Could not find endpoint configuration "{self._arns.of("endpoint-config", name)}".')
+        return config
+
+    def _resolve(self, connection: Connection, config_name: str) -> tuple[DeployedVariant, ...]:
+        config = self._config(connection, config_name)
         resolved = []
         for variant in config.variants:
             model = get_model(connection, variant.model_name)
             if model is None:
                 raise NotFound(f'Could not find model "{self._arns.of("model", variant.model_name)}".')
-            resolved.append(DeployedVariant(**asdict(variant), model_id=model.model_id))
+            values = {each.name: getattr(variant, each.name) for each in fields(ProductionVariant)}
+            resolved.append(DeployedVariant(**values, model_id=model.model_id))
         return tuple(resolved)
 
     def _check_limit(self, connection: Connection) -> None:
-        """Count the new endpoint's instances too: it is in the table already, and goes again with the transaction."""
+        """Count what was just written too: it goes again with the transaction.
+
+        An update may run both its generations at a time; the larger one counts.
+        """
         live = [each for each in all_endpoints(connection) if each.status is not EndpointStatus.FAILED]
-        total = sum(variant.instance_count for endpoint in live for variant in endpoint.variants)
+        total = sum(
+            max(_instances(each.variants), _instances(each.coming.variants) if each.coming else 0) for each in live
+        )
         if total > self._max_instances:
             raise LimitExceeded(
-                f"With this endpoint {total} instances would run; the limit is {self._max_instances}. "
+                f"With this {total} instances would run; the limit is {self._max_instances}. "
                 "Delete an endpoint, ask for fewer instances, or raise the setting max_instances."
             )
+
+
+def _instances(variants: Sequence[DeployedVariant]) -> int:
+    return sum(variant.instance_count for variant in variants)
+
+
+def _with_capacity(variant: DeployedVariant, desired: DesiredCapacity) -> DeployedVariant:
+    if desired.instance_count is not None and desired.instance_count < 1:
+        raise InvalidInput(
+            f"DesiredInstanceCount of variant {variant.name} is {desired.instance_count}: ask for at least 1, or "
+            "delete the endpoint."
+        )
+    serverless = {
+        key: value
+        for key in ("max_concurrency", "provisioned_concurrency")
+        if (value := getattr(desired, key)) is not None
+    }
+    if serverless and variant.serverless is None:
+        raise InvalidInput(f"Variant {variant.name} is not serverless: leave ServerlessUpdateConfig out.")
+    if desired.instance_count is not None and variant.serverless is not None:
+        raise InvalidInput(f"Variant {variant.name} is serverless: leave DesiredInstanceCount out.")
+    return replace(
+        variant,
+        weight=variant.weight if desired.weight is None else desired.weight,
+        instance_count=variant.instance_count if desired.instance_count is None else desired.instance_count,
+        serverless=replace(variant.serverless, **serverless) if variant.serverless else None,
+    )

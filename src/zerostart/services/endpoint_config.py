@@ -41,6 +41,8 @@ class EndpointConfigService:
         names = [variant.name for variant in variants]
         if len(set(names)) != len(names):
             raise InvalidInput(f"Variant names must differ: {', '.join(names)}.")
+        if len(variants) > 1 and any(variant.serverless for variant in variants):
+            raise InvalidInput("A serverless variant stands alone: give one ProductionVariant.")
         arn = self._arns.of("endpoint-config", name)
         with self._database.transaction() as connection:
             for variant in variants:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from zerostart.errors import InstanceLost, NotFound, Overloaded, ZerostartError
+from zerostart.errors import InstanceLost, ModelNotReady, NotFound, Overloaded, Throttled, ZerostartError
 from zerostart.hosting.launcher import InstanceReply
 from zerostart.hosting.reconciler import Reconciler
 from zerostart.hosting.router import Router
@@ -42,24 +42,35 @@ class InvocationService:
         self._timeout_s = timeout_s
 
     async def invoke(self, invocation: Invocation) -> InvocationResult:
-        """The answer of an instance.
+        """The answer of an instance; that of a serverless variant is started first.
 
-        Raises NotFound, InvalidInput (target variant), NoInstance, Overloaded, InstanceLost or InvocationTimeout.
+        Raises NotFound, InvalidInput (target variant), NoInstance (ModelNotReady), Overloaded (Throttled), InstanceLost
+        or InvocationTimeout.
         """
-        deadline_s = time.monotonic() + self._timeout_s
+        with self._router.asking(invocation.endpoint):
+            return await self._invoke(invocation, time.monotonic() + self._timeout_s)
+
+    async def _invoke(self, invocation: Invocation, deadline_s: float) -> InvocationResult:
         tried: list[str] = []
         failure: ZerostartError | None = None
-        for _ in range(_ATTEMPTS):
+        while len(tried) < _ATTEMPTS:
             try:
                 return await self._attempt(invocation, tried, deadline_s)
             except NotFound as error:
                 message = f"Endpoint {invocation.endpoint} of account {ACCOUNT_ID} not found."
                 raise NotFound(message) from error
+            except ModelNotReady:
+                if time.monotonic() >= deadline_s:
+                    raise
+                self._reconciler.wake()
+                await self._router.published(invocation.endpoint, deadline_s - time.monotonic())
+            except Throttled:
+                raise
             except (InstanceLost, Overloaded) as error:
                 failure = error
                 if not self._others(invocation, tried):
                     break
-        assert failure is not None  # noqa: S101 - the loop ends by return, raise, or with a failure
+        assert failure is not None  # noqa: S101 - an instance is added to `tried` only before it fails or answers
         raise failure
 
     async def _attempt(self, invocation: Invocation, tried: list[str], deadline_s: float) -> InvocationResult:

@@ -24,6 +24,7 @@ OPERATIONS = (
     *("CreateModel", "DescribeModel", "ListModels", "DeleteModel"),
     *("CreateEndpointConfig", "DescribeEndpointConfig", "ListEndpointConfigs", "DeleteEndpointConfig"),
     *("CreateEndpoint", "DescribeEndpoint", "ListEndpoints", "DeleteEndpoint"),
+    *("UpdateEndpoint", "UpdateEndpointWeightsAndCapacities"),
     *("ListTags", "AddTags", "DeleteTags"),
 )
 Handler = Callable[[Mapping[str, Any]], dict[str, Any] | None]

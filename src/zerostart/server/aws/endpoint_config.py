@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zerostart.errors import InvalidInput
-from zerostart.metadata.endpoint_config import EndpointConfig, ProductionVariant
+from zerostart.metadata.endpoint_config import EndpointConfig, ProductionVariant, Serverless
 from zerostart.server.aws.listing import page_request
 from zerostart.server.aws.support import refuse_unsupported, tags_of
 from zerostart.services.arn import Arns
@@ -12,7 +12,6 @@ from zerostart.services.endpoint_config import EndpointConfigService
 
 _UNSUPPORTED = ("DataCaptureConfig", "AsyncInferenceConfig", "ExplainerConfig", "ShadowProductionVariants")
 _UNSUPPORTED_IN_VARIANT = (
-    "ServerlessConfig",
     "ManagedInstanceScaling",
     "RoutingConfig",
     "CapacityReservationConfig",
@@ -66,6 +65,9 @@ def _variant(asked: Mapping[str, Any]) -> ProductionVariant:
     refuse_unsupported(asked, _UNSUPPORTED_IN_VARIANT)
     if not asked.get("ModelName"):
         raise InvalidInput(f"Variant {asked['VariantName']} names no model: set ModelName.")
+    serverless = asked.get("ServerlessConfig")
+    if serverless and (asked.get("InstanceType") or asked.get("InitialInstanceCount")):
+        raise InvalidInput(f"Variant {asked['VariantName']} is serverless: give no InstanceType or instance count.")
     instance_type = asked.get("InstanceType", _DEFAULT_INSTANCE_TYPE)
     if not instance_type.startswith("ml."):
         raise InvalidInput(
@@ -77,4 +79,14 @@ def _variant(asked: Mapping[str, Any]) -> ProductionVariant:
         instance_count=asked.get("InitialInstanceCount", 1),
         instance_type=instance_type,
         weight=float(asked.get("InitialVariantWeight", 1.0)),
+        serverless=_serverless(serverless) if serverless else None,
     )
+
+
+def _serverless(asked: Mapping[str, Any]) -> Serverless:
+    provisioned = asked.get("ProvisionedConcurrency")
+    if provisioned is not None and provisioned > asked["MaxConcurrency"]:
+        raise InvalidInput(
+            f"ProvisionedConcurrency {provisioned} is more than MaxConcurrency {asked['MaxConcurrency']}."
+        )
+    return Serverless(asked["MemorySizeInMB"], asked["MaxConcurrency"], provisioned)

@@ -16,6 +16,7 @@ CONTROL_PLANE: Mapping[type[Exception], Code] = {
     errors.InvalidArtefact: ("ValidationException", 400),
     errors.NotFound: ("ValidationException", 400),  # AWS's own code for Describe: its waiters depend on it
     errors.AlreadyExists: ("ValidationException", 400),
+    errors.NotUpdatable: ("ValidationException", 400),
     errors.LimitExceeded: ("ResourceLimitExceeded", 400),
     errors.Draining: ("ServiceUnavailable", 503),
 }
@@ -24,7 +25,9 @@ RUNTIME: Mapping[type[Exception], Code] = {
     errors.BodyTooLarge: ("ValidationError", 413),
     errors.InvalidInput: ("ValidationError", 400),
     errors.NotFound: ("ValidationError", 400),
+    errors.Throttled: ("ThrottlingException", 429),
     errors.Overloaded: ("ServiceUnavailable", 503),
+    errors.ModelNotReady: ("ModelNotReadyException", 429),
     errors.NoInstance: ("ServiceUnavailable", 503),
     errors.InstanceLost: ("ServiceUnavailable", 503),
     errors.InvocationTimeout: ("ModelError", 424),
