@@ -174,6 +174,10 @@ class ServerProcess(_Process):
         client: SageMakerRuntimeClient = self._client("sagemaker-runtime", attempts, timeout_s)
         return client
 
+    def s3(self) -> Any:
+        """A client of the S3 gateway."""
+        return self._client("s3", 1, 60)
+
     def _client(self, service: str, attempts: int, timeout_s: float) -> Any:
         with self._making_client:
             if (service, attempts, timeout_s) not in self._clients:

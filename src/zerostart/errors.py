@@ -105,3 +105,35 @@ class InvocationTimeout(ZerostartError):
 
 class LaunchFailed(ZerostartError):
     """An instance could not be started."""
+
+
+class PreconditionFailed(ZerostartError):
+    """A conditional write found another state than it asked for."""
+
+
+class NotEmpty(ZerostartError):
+    """A bucket that holds objects cannot be deleted."""
+
+
+class UnknownUpload(NotFound):
+    """There is no such multipart upload: it was completed or aborted."""
+
+
+class InvalidPart(InvalidInput):
+    """A part of a multipart upload is missing, or another one than was named."""
+
+
+class PartTooSmall(InvalidInput):
+    """A part that is not the last one is smaller than S3 allows."""
+
+
+class Corrupted(ZerostartError):
+    """Content on disk is not what was written."""
+
+
+class UnknownBucket(NotFound):
+    """There is no bucket of that name."""
+
+
+class UnknownObject(NotFound):
+    """There is no object of that key."""

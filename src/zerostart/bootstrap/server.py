@@ -1,6 +1,7 @@
 """The server's object graph, put together from settings."""
 
 import fcntl
+import logging
 import os
 from dataclasses import dataclass
 from typing import IO
@@ -18,6 +19,11 @@ from zerostart.services.invocation import InvocationService
 from zerostart.services.model import ModelService
 from zerostart.services.tag import TagService
 from zerostart.settings import Settings, instance_environment
+from zerostart.storage.base import ObjectStore
+from zerostart.storage.generated import GeneratedObjects
+from zerostart.storage.local import LocalStore
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,8 @@ class ServerParts:
     tags: TagService
     invocations: InvocationService
     arns: Arns
+    store: ObjectStore
+    generated: tuple[GeneratedObjects, ...]
     lock: IO[str]
 
 
@@ -67,8 +75,17 @@ def build_server_parts(settings: Settings) -> ServerParts:
         tags=TagService(database),
         invocations=InvocationService(router, reconciler, settings.invocation_timeout_s),
         arns=arns,
+        store=_store(settings, database),
+        generated=(),
         lock=lock,
     )
+
+
+def _store(settings: Settings, database: Database) -> ObjectStore:
+    store = LocalStore(settings.home / "buckets", settings.home / "keys", database)
+    if left := store.remove_left_overs():
+        logger.info("removed %d files of objects that were not written to their end", left)
+    return store
 
 
 def _lock(settings: Settings) -> IO[str]:

@@ -3,7 +3,20 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, DateTime, Dialect, Integer, MetaData, String, Table, Text, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
 
 metadata = MetaData()
 
@@ -70,4 +83,45 @@ tags = Table(
     Column("arn", String(256), primary_key=True),
     Column("key", String(128), primary_key=True),
     Column("value", String(256), nullable=False),
+)
+
+buckets = Table(
+    "buckets",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+# Keys are bytes, so that every database compares them as S3 lists them: by their UTF-8.
+objects = Table(
+    "objects",
+    metadata,
+    Column("bucket", String(63), primary_key=True),
+    Column("key", LargeBinary(1024), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("etag", String(64), nullable=False),
+    Column("attributes", JSON, nullable=False),
+    Column("segments", JSON, nullable=False),
+    Column("modified_at", UtcDateTime, nullable=False),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("bucket", String(63), nullable=False),
+    Column("key", LargeBinary(1024), nullable=False),
+    Column("attributes", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+upload_parts = Table(
+    "upload_parts",
+    metadata,
+    Column("upload_id", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("etag", String(64), nullable=False),
+    Column("segments", JSON, nullable=False),
+    Column("modified_at", UtcDateTime, nullable=False),
 )

@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zerostart.bootstrap.server import ServerParts
 from zerostart.credentials import KeyPair
@@ -19,6 +20,8 @@ from zerostart.server.aws.control_plane import ControlPlane
 from zerostart.server.aws.edge import AwsEdge
 from zerostart.server.aws.errors import error_response
 from zerostart.server.aws.runtime import Runtime
+from zerostart.server.aws.s3.gateway import S3Gateway
+from zerostart.server.aws.s3.operations import S3Operations
 from zerostart.server.aws.service_model import service_model
 from zerostart.server.aws.sigv4 import AuthenticationError
 from zerostart.serving.http import Gate
@@ -26,7 +29,7 @@ from zerostart.serving.http import Gate
 _SCRAPE_TIMEOUT_S = 2.0
 
 
-def build_app(parts: ServerParts, keys: dict[str, KeyPair], gate: Gate) -> Starlette:
+def build_app(parts: ServerParts, keys: dict[str, KeyPair], gate: Gate) -> ASGIApp:
     """The ASGI application. Its lifespan starts the reconciler, and at the end stops every instance."""
     settings, metrics = parts.settings, ControlPlaneMetrics()
     control_plane = ControlPlane(parts.models, parts.endpoint_configs, parts.endpoints, parts.tags, parts.arns)
@@ -66,7 +69,13 @@ def build_app(parts: ServerParts, keys: dict[str, KeyPair], gate: Gate) -> Starl
         Route("/ping", ping, methods=["GET"]),
         Route("/metrics", expose, methods=["GET"]),
     ]
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: unknown, 405: unknown})
+    inner = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: unknown, 405: unknown})
+    s3 = S3Gateway(S3Operations(parts.store, parts.generated, settings.region), keys, gate)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await (s3 if s3.takes(scope) else inner)(scope, receive, send)
+
+    return app
 
 
 async def _instance_metrics(parts: ServerParts) -> list[tuple[dict[str, str], str]]:

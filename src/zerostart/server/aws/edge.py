@@ -55,7 +55,7 @@ class AwsEdge:
         _authenticated(request, b"", self._keys, bearer=True)
 
     async def _operation(self, request: Request) -> Response:
-        log = _RequestLog(request)
+        log = RequestLog(request)
         log.fields["operation"] = request.headers.get("x-amz-target", "")[:100]
         try:
             async with self._gate.passage():
@@ -71,7 +71,7 @@ class AwsEdge:
         return log.closed(response)
 
     async def _invocation(self, request: Request) -> Response:
-        log = _RequestLog(request)
+        log = RequestLog(request)
         endpoint = str(request.path_params["name"])
         log.fields |= {"operation": "InvokeEndpoint", "endpoint": endpoint[:63]}
         try:
@@ -105,7 +105,7 @@ class AwsEdge:
             counter.labels(name, code or HTTPStatus(response.status_code).phrase).inc()
 
 
-class _RequestLog:
+class RequestLog:
     """One structured line a request, without its text."""
 
     def __init__(self, request: Request) -> None:
@@ -129,12 +129,21 @@ def _authenticated(request: Request, body: bytes, keys: Mapping[str, KeyPair], *
     header = request.headers.get("authorization", "")
     if bearer and header.startswith("Bearer "):
         return authenticate_bearer(header, keys)
+    query = request.scope["query_string"].decode("ascii")
+    return authenticate(SignedRequest(request.method, raw_path(request), query, header_map(request), body), keys)
+
+
+def header_map(request: Request) -> dict[str, str]:
+    """Headers by their names in lower case; one that came several times has its values in one."""
     headers: dict[str, str] = {}
     for name, value in request.headers.items():
         headers[name] = f"{headers[name]},{value}" if name in headers else value
-    raw_path = request.scope.get("raw_path", request.url.path.encode()).decode("ascii").partition("?")[0]
-    query = request.scope["query_string"].decode("ascii")
-    return authenticate(SignedRequest(request.method, raw_path, query, headers, body), keys)
+    return headers
+
+
+def raw_path(request: Request) -> str:
+    """The path as on the wire, still percent-encoded."""
+    return str(request.scope.get("raw_path", request.url.path.encode()).decode("latin-1").partition("?")[0])
 
 
 def _log_if_unexpected(error: Exception, request_id: str) -> None:

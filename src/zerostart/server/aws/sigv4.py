@@ -19,7 +19,7 @@ from zerostart.credentials import KeyPair
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 _WINDOW = timedelta(minutes=15)
-_FORM = "%Y%m%dT%H%M%SZ"
+TIME_FORM = "%Y%m%dT%H%M%SZ"
 _AUTHORIZATION = re.compile(
     ALGORITHM
     + r"\s+Credential=(?P<credential>[^,\s]+),\s*SignedHeaders=(?P<headers>[^,\s]+)"
@@ -47,8 +47,8 @@ class SignedRequest:
 
 
 @dataclass(frozen=True)
-class _Claim:
-    """The parts of an Authorization header."""
+class Claim:
+    """The parts of an Authorization header, or of a presigned URL."""
 
     access_key_id: str
     date: str
@@ -68,7 +68,7 @@ class _Signer(SigV4Auth):
 
 def authenticate(request: SignedRequest, keys: Mapping[str, KeyPair], now: datetime | None = None) -> KeyPair:
     """The key pair that signed `request`. Raises AuthenticationError."""
-    claim = _claim(request.headers.get("authorization"))
+    claim = claim_of(request.headers.get("authorization"))
     pair = keys.get(claim.access_key_id)
     if pair is None:
         raise AuthenticationError(
@@ -76,8 +76,8 @@ def authenticate(request: SignedRequest, keys: Mapping[str, KeyPair], now: datet
             "The security token included in the request is invalid. "
             'Zerostart does not know this access key: run eval "$(zerostart env)" to use its own.',
         )
-    moment = _check_time(request, claim, now or datetime.now(UTC))
-    _check_signed_headers(request, claim)
+    moment = signing_time(request.headers.get("x-amz-date", ""), claim, now or datetime.now(UTC))
+    check_signed_headers(request, claim)
     if not hmac.compare_digest(_signature(request, claim, pair, moment), claim.signature):
         raise AuthenticationError(
             "InvalidSignatureException",
@@ -104,7 +104,8 @@ def authenticate_bearer(header: str, keys: Mapping[str, KeyPair]) -> KeyPair:
     return found[0]
 
 
-def _claim(header: str | None) -> _Claim:
+def claim_of(header: str | None) -> Claim:
+    """What an Authorization header claims. Raises AuthenticationError."""
     if not header:
         raise AuthenticationError(
             "MissingAuthenticationTokenException",
@@ -118,13 +119,13 @@ def _claim(header: str | None) -> _Claim:
             f"Authorization header must be '{ALGORITHM} Credential=KEY/DATE/REGION/SERVICE/aws4_request, "
             "SignedHeaders=..., Signature=...'.",
         )
-    return _Claim(scope[0], scope[1], scope[2], scope[3], tuple(match["headers"].split(";")), match["signature"])
+    return Claim(scope[0], scope[1], scope[2], scope[3], tuple(match["headers"].split(";")), match["signature"])
 
 
-def _check_time(request: SignedRequest, claim: _Claim, now: datetime) -> datetime:
-    stamp = request.headers.get("x-amz-date", "")
+def signing_time(stamp: str, claim: Claim, now: datetime, window: timedelta = _WINDOW) -> datetime:
+    """The time of signing that X-Amz-Date states, if it is in the window around now. Raises AuthenticationError."""
     try:
-        moment = datetime.strptime(stamp, _FORM).replace(tzinfo=UTC)
+        moment = datetime.strptime(stamp, TIME_FORM).replace(tzinfo=UTC)
     except ValueError:
         raise AuthenticationError(
             "IncompleteSignatureException", f"X-Amz-Date {stamp!r} is not of the form 20260131T235959Z."
@@ -135,18 +136,21 @@ def _check_time(request: SignedRequest, claim: _Claim, now: datetime) -> datetim
             "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
             f"'{claim.date}' != '{stamp[:8]}'.",
         )
-    if moment < now - _WINDOW:
-        earliest = (now - _WINDOW).strftime(_FORM)
-        message = f"Signature expired: {stamp} is now earlier than {earliest} ({now.strftime(_FORM)} - 15 min.)"
+    if moment < now - window:
+        earliest = (now - window).strftime(TIME_FORM)
+        minutes = f"{window.total_seconds() / 60:g} min."
+        message = f"Signature expired: {stamp} is now earlier than {earliest} ({now.strftime(TIME_FORM)} - {minutes})"
         raise AuthenticationError("InvalidSignatureException", message)
     if moment > now + _WINDOW:
-        latest = (now + _WINDOW).strftime(_FORM)
-        message = f"Signature not yet current: {stamp} is still later than {latest} ({now.strftime(_FORM)} + 15 min.)"
+        latest = (now + _WINDOW).strftime(TIME_FORM)
+        message = (
+            f"Signature not yet current: {stamp} is still later than {latest} ({now.strftime(TIME_FORM)} + 15 min.)"
+        )
         raise AuthenticationError("InvalidSignatureException", message)
     return moment
 
 
-def _check_signed_headers(request: SignedRequest, claim: _Claim) -> None:
+def check_signed_headers(request: SignedRequest, claim: Claim) -> None:
     """Host and everything that steers AWS (x-amz-*) must be signed, and what is signed must be there."""
     must = {"host", *(name for name in request.headers if name.startswith("x-amz-"))}
     if missing := sorted(must - set(claim.signed_headers)):
@@ -158,7 +162,7 @@ def _check_signed_headers(request: SignedRequest, claim: _Claim) -> None:
         )
 
 
-def _signature(request: SignedRequest, claim: _Claim, pair: KeyPair, moment: datetime) -> str:
+def _signature(request: SignedRequest, claim: Claim, pair: KeyPair, moment: datetime) -> str:
     """The signature that the owner of `pair` would give this request. The body's own hash counts, not a header's."""
     headers = {name: request.headers[name] for name in claim.signed_headers}
     stated = headers.get("x-amz-content-sha256")
@@ -167,6 +171,6 @@ def _signature(request: SignedRequest, claim: _Claim, pair: KeyPair, moment: dat
         raise AuthenticationError("InvalidSignatureException", message)
     url = f"https://{request.headers['host']}{request.path}" + (f"?{request.query}" if request.query else "")
     signed = AWSRequest(request.method, url, headers, request.body)
-    signed.context["timestamp"] = moment.strftime(_FORM)
+    signed.context["timestamp"] = moment.strftime(TIME_FORM)
     signer = _Signer(Credentials(pair.access_key_id, pair.secret_access_key), claim.service, claim.region)
     return str(signer.signature(signer.string_to_sign(signed, signer.canonical_request(signed)), signed))
