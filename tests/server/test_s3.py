@@ -282,6 +282,19 @@ def test_a_kill_leaves_every_object_old_or_new_and_no_left_over(home: Path) -> N
         assert len([path for path in (home / "buckets").glob("*/*") if path.is_file()]) == 4
 
 
+def test_callers_that_hang_up_halfway_hold_nothing(server: ServerProcess, home: Path) -> None:
+    client = server.s3()
+    client.create_bucket(Bucket="bucket")
+    client.put_object(Bucket="bucket", Key="key", Body=bytes(5_000_000))
+    url = _presigned(client, "get_object", "key")
+    for number in range(200):
+        urllib.request.urlopen(url, timeout=5).close()
+        if number % 20 == 0:
+            client.put_object(Bucket="bucket", Key="key", Body=bytes(5_000_000))
+    client.delete_object(Bucket="bucket", Key="key")
+    wait_for(lambda: not [path for path in (home / "buckets").glob("*/*") if path.is_file()])
+
+
 def _memory_mb(pid: int) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024

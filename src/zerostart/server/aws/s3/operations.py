@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from zerostart.errors import AlreadyExists, InvalidInput
 from zerostart.server.aws.s3.address import Address
@@ -75,6 +76,21 @@ class _Readable(Protocol):
     def open(self, bucket: str, key: str) -> ObjectReader: ...
 
     def list(self, bucket: str, prefix: str = "", start: bytes = b"", limit: int = 1000) -> Any: ...
+
+
+class _ObjectResponse(StreamingResponse):
+    """An object on its way. It is closed here, not by a generator's end, which may come late and in any thread."""
+
+    def __init__(self, reader: ObjectReader, pieces: Iterator[bytes], head: Response) -> None:
+        super().__init__(pieces, head.status_code, dict(head.headers))
+        self._reader = reader
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._reader.close()
 
 
 class S3Operations:
@@ -215,7 +231,7 @@ class S3Operations:
             reader.close()
             return response
         pieces = reader.chunks(*span) if reader.stored.size else iter(())
-        return StreamingResponse(_closing(reader, pieces), response.status_code, dict(response.headers))
+        return _ObjectResponse(reader, pieces, response)
 
     async def head_object(self, call: Call) -> Response:
         """HeadObject."""
@@ -436,13 +452,6 @@ async def _copy_in(body: Body, writer: _Written) -> None:
 def _pour(pieces: Iterator[bytes], writer: _Written) -> None:
     for piece in pieces:
         writer.write(piece)
-
-
-def _closing(reader: ObjectReader, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    try:
-        yield from pieces
-    finally:
-        reader.close()
 
 
 def _answer(stored: StoredObject, call: Call) -> tuple[Response, tuple[int, int] | None]:
