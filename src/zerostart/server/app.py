@@ -19,6 +19,7 @@ from zerostart.metrics import TEXT_FORM, ControlPlaneMetrics
 from zerostart.server.aws.control_plane import ControlPlane
 from zerostart.server.aws.edge import AwsEdge
 from zerostart.server.aws.errors import error_response
+from zerostart.server.aws.query import QueryApi
 from zerostart.server.aws.runtime import Runtime
 from zerostart.server.aws.s3.gateway import S3Gateway
 from zerostart.server.aws.s3.operations import S3Operations
@@ -34,7 +35,8 @@ def build_app(parts: ServerParts, keys: dict[str, KeyPair], gate: Gate) -> ASGIA
     settings, metrics = parts.settings, ControlPlaneMetrics()
     control_plane = ControlPlane(parts.models, parts.endpoint_configs, parts.endpoints, parts.tags, parts.arns)
     runtime = Runtime(parts.invocations, metrics, settings.region)
-    edge = AwsEdge(control_plane, runtime, keys, gate, metrics, settings.max_body_bytes)
+    query_api = QueryApi(settings.region)
+    edge = AwsEdge(control_plane, runtime, query_api, keys, gate, metrics, settings.max_body_bytes)
 
     async def ping(_request: Request) -> Response:
         return JSONResponse({"status": "stopping" if gate.closed else "ok"}, 503 if gate.closed else 200)
@@ -51,6 +53,7 @@ def build_app(parts: ServerParts, keys: dict[str, KeyPair], gate: Gate) -> ASGIA
         await run_in_threadpool(parts.reconciler.start)
         await run_in_threadpool(service_model, "sagemaker")
         await run_in_threadpool(service_model, "sagemaker-runtime")
+        await run_in_threadpool(service_model, "sts")
         try:
             yield
         finally:

@@ -16,6 +16,7 @@ from zerostart.errors import ZerostartError
 from zerostart.metrics import ControlPlaneMetrics
 from zerostart.server.aws.control_plane import ControlPlane
 from zerostart.server.aws.errors import CONTROL_PLANE, RUNTIME, error_response
+from zerostart.server.aws.query import QueryApi, queried_service, query_error_response
 from zerostart.server.aws.runtime import Runtime
 from zerostart.server.aws.sigv4 import AuthenticationError, SignedRequest, authenticate, authenticate_bearer
 from zerostart.serving.http import CALLER_LEFT, Gate, read_body, unless_caller_left
@@ -31,6 +32,7 @@ class AwsEdge:
         self,
         control_plane: ControlPlane,
         runtime: Runtime,
+        query_api: QueryApi,
         keys: Mapping[str, KeyPair],
         gate: Gate,
         metrics: ControlPlaneMetrics,
@@ -38,6 +40,7 @@ class AwsEdge:
     ) -> None:
         self._control_plane = control_plane
         self._runtime = runtime
+        self._query_api = query_api
         self._keys = keys
         self._gate = gate
         self._metrics = metrics
@@ -55,6 +58,8 @@ class AwsEdge:
         _authenticated(request, b"", self._keys, bearer=True)
 
     async def _operation(self, request: Request) -> Response:
+        if service := queried_service(request.headers):
+            return await self._query(request, service)
         log = RequestLog(request)
         log.fields["operation"] = request.headers.get("x-amz-target", "")[:100]
         try:
@@ -68,6 +73,21 @@ class AwsEdge:
         except Exception as error:  # noqa: BLE001 - every failure gets an answer in AWS's form
             _log_if_unexpected(error, log.request_id)
             response = error_response(error, CONTROL_PLANE, log.request_id)
+        return log.closed(response)
+
+    async def _query(self, request: Request, service: str) -> Response:
+        log = RequestLog(request)
+        log.fields["operation"] = service
+        try:
+            async with self._gate.passage():
+                body = await read_body(request, _CONTROL_BODY_BYTES)
+                caller = _authenticated(request, body, self._keys, bearer=False)
+                response = self._query_api.answer(service, body, caller, log.request_id)
+        except ClientDisconnect:
+            response = Response(status_code=CALLER_LEFT)
+        except Exception as error:  # noqa: BLE001 - every failure gets an answer in AWS's form
+            _log_if_unexpected(error, log.request_id)
+            response = query_error_response(error, log.request_id)
         return log.closed(response)
 
     async def _invocation(self, request: Request) -> Response:
