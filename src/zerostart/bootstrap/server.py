@@ -16,6 +16,7 @@ from zerostart.services.arn import Arns
 from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
 from zerostart.services.invocation import InvocationService
+from zerostart.services.jumpstart import JumpStartBucket
 from zerostart.services.model import ModelService
 from zerostart.services.tag import TagService
 from zerostart.settings import Settings, instance_environment
@@ -52,6 +53,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
     database = Database(settings.sqlalchemy_url)
     database.migrate()
     arns = Arns(settings.region)
+    store = _store(settings, database)
     router = Router()
     launcher = LocalLauncher(
         settings.home / "run", settings.home / "logs" / "endpoints", instance_environment(settings)
@@ -69,14 +71,14 @@ def build_server_parts(settings: Settings) -> ServerParts:
         database=database,
         router=router,
         reconciler=reconciler,
-        models=ModelService(database, LocalArtefacts(settings.models_folder), arns),
+        models=ModelService(database, LocalArtefacts(settings.models_folder), store, arns),
         endpoint_configs=EndpointConfigService(database, arns),
         endpoints=EndpointService(database, router, arns, reconciler.wake, max_instances),
         tags=TagService(database),
         invocations=InvocationService(router, reconciler, settings.invocation_timeout_s),
         arns=arns,
-        store=_store(settings, database),
-        generated=(),
+        store=store,
+        generated=(GeneratedObjects(JumpStartBucket()),),
         lock=lock,
     )
 

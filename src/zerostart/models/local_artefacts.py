@@ -5,6 +5,7 @@ from pathlib import Path
 
 from zerostart.errors import InvalidArtefact, InvalidInput, UnknownModel
 from zerostart.models.artefact import MANIFEST, MODEL_ID_PATTERN, Artefact, read_artefact
+from zerostart.models.catalogue import names_of
 
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 BUILTIN_MODEL_ID = "zerostart-zstc-small"
@@ -27,7 +28,21 @@ class LocalArtefacts:
         self._roots = (models_folder, BUILTIN_FOLDER)
 
     def find(self, model_id: str) -> Artefact:
-        """The artefact of `model_id`. Raises UnknownModel, saying how to get it, or InvalidArtefact."""
+        """The artefact of `model_id`, or of another name that the catalogue has for the same model.
+
+        Raises UnknownModel, saying how to get it, or InvalidArtefact.
+        """
+        folder_name(model_id)
+        for name in names_of(model_id):
+            if artefact := self._found(name):
+                return artefact
+        here = ", ".join(artefact.model_id for artefact in self.list())
+        raise UnknownModel(
+            f"Model {model_id!r} is not on this machine. Here: {here}. To add it from a folder that holds it, run: "
+            f"zerostart models add {model_id} PATH"
+        )
+
+    def _found(self, model_id: str) -> Artefact | None:
         name = folder_name(model_id)
         for root in self._roots:
             if (root / name / MANIFEST).is_file():
@@ -35,11 +50,7 @@ class LocalArtefacts:
                 if artefact.model_id != model_id:
                     raise InvalidArtefact(f"{root / name} holds {artefact.model_id!r}, not {model_id!r}: rename one.")
                 return artefact
-        here = ", ".join(artefact.model_id for artefact in self.list())
-        raise UnknownModel(
-            f"Model {model_id!r} is not on this machine. Here: {here}. To add it from a folder that holds it, run: "
-            f"zerostart models add {model_id} PATH"
-        )
+        return None
 
     def list(self) -> list[Artefact]:
         """Every artefact that can be read, by model id; one that cannot be read is left out."""

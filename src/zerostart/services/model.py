@@ -11,34 +11,52 @@ from zerostart.metadata.rows import Page, PageRequest
 from zerostart.metadata.tag import delete_tags, put_tags
 from zerostart.models.local_artefacts import LocalArtefacts
 from zerostart.services.arn import Arns
+from zerostart.services.jumpstart import model_id_at
+from zerostart.storage.base import ObjectStore, read_bytes
 
 
 class ModelService:
     """A model is a name for an artefact that is on this machine."""
 
-    def __init__(self, database: Database, artefacts: LocalArtefacts, arns: Arns) -> None:
+    def __init__(self, database: Database, artefacts: LocalArtefacts, store: ObjectStore, arns: Arns) -> None:
         self._database = database
         self._artefacts = artefacts
+        self._store = store
         self._arns = arns
 
-    def create_model(self, name: str, model_id: str | None, asked: Mapping[str, Any], tags: Mapping[str, str]) -> str:
-        """Create a model and return its ARN.
+    def create_model(
+        self,
+        name: str,
+        model_id: str | None,
+        artefact_uri: str | None,
+        asked: Mapping[str, Any],
+        tags: Mapping[str, str],
+    ) -> str:
+        """Create a model and return its ARN. Where no model id is given, the artefact in S3 may point to one.
 
         Raises InvalidInput when no model id was given, UnknownModel (saying how to get it) when it is not here,
         InvalidArtefact when it cannot be used, AlreadyExists for a taken name.
         """
+        if model_id is None and artefact_uri is not None:
+            model_id = model_id_at(artefact_uri, self._read)
         if model_id is None:
             raise InvalidInput(
                 "The model is not named: set PrimaryContainer.Environment.HF_MODEL_ID to a model id, "
                 f"for example {self._artefacts.list()[0].model_id!r}. Images and scripts are never run."
             )
-        self._artefacts.find(model_id)
+        model_id = self._artefacts.find(model_id).model_id
         arn = self._arns.of("model", name)
         with self._database.transaction() as connection:
             if not insert_model(connection, Model(name, model_id, asked, datetime.now(UTC))):
                 raise AlreadyExists(f'Cannot create already existing model "{arn}".')
             put_tags(connection, arn, tags)
         return arn
+
+    def _read(self, bucket: str, key: str, limit_bytes: int) -> bytes | None:
+        try:
+            return read_bytes(self._store, bucket, key, limit_bytes)
+        except (NotFound, InvalidInput):
+            return None
 
     def describe_model(self, name: str) -> Model:
         """The model of that name; raises NotFound."""

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from zerostart.errors import InvalidInput
 from zerostart.metadata.model import Model
 from zerostart.server.aws.listing import page_request
 from zerostart.server.aws.support import refuse_unsupported, tags_of
 from zerostart.services.arn import Arns
 from zerostart.services.model import ModelService
 
-_UNSUPPORTED = ("Containers", "InferenceExecutionConfig")
+_UNSUPPORTED = ("InferenceExecutionConfig",)
 _UNSUPPORTED_IN_CONTAINER = (
     "MultiModelConfig",
     "ModelPackageName",
@@ -27,14 +28,18 @@ class ModelOperations:
         self._arns = arns
 
     def create_model(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """CreateModel. The model id is Environment.HF_MODEL_ID, or else the JumpStart tag; an image is never run."""
-        container = asked.get("PrimaryContainer") or {}
+        """CreateModel; an image is never run.
+
+        The model is named by Environment.HF_MODEL_ID, or else by the JumpStart tag, or else by the artefact.
+        """
         refuse_unsupported(asked, _UNSUPPORTED)
+        container = _container(asked)
         refuse_unsupported(container, _UNSUPPORTED_IN_CONTAINER)
         tags = tags_of(asked)
         model_id = (container.get("Environment") or {}).get("HF_MODEL_ID") or tags.get(_JUMPSTART_TAG)
         shown = {key: value for key, value in asked.items() if key != "Tags"}
-        return {"ModelArn": self._service.create_model(asked["ModelName"], model_id, shown, tags)}
+        uri = container.get("ModelDataUrl") or (_data_source(container).get("S3Uri"))
+        return {"ModelArn": self._service.create_model(asked["ModelName"], model_id, uri, shown, tags)}
 
     def describe_model(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """DescribeModel."""
@@ -56,3 +61,15 @@ class ModelOperations:
             "ModelArn": self._arns.of("model", model.name),
             "CreationTime": model.created_at,
         }
+
+
+def _container(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The one container: the primary one, or the only one of a list."""
+    containers = [each for each in (asked.get("PrimaryContainer"), *(asked.get("Containers") or ())) if each]
+    if len(containers) > 1:
+        raise InvalidInput(f"A model has one container here, not {len(containers)}: give PrimaryContainer alone.")
+    return containers[0] if containers else {}
+
+
+def _data_source(container: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (container.get("ModelDataSource") or {}).get("S3DataSource") or {}
