@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 BASE := $(VENV)/.base-installed
 TEST := $(VENV)/.test-installed
 DOCS := $(VENV)/.docs-installed
+# The real SDKs, each in an environment of its own.
+SDKS := .sdks
+SDK_ENVIRONMENTS := $(SDKS)/v2/.installed $(SDKS)/v3/.installed $(SDKS)/cli/.installed
 
 .PHONY: start demo test lint format docs bench clean help
 
@@ -22,7 +25,7 @@ demo: $(BASE) ## Set up, classify real sentences, and exit
 	  "I want to quit smoking and sleep eight hours a night." \
 	  "She scored twice in the last ten minutes of the final."
 
-test: $(TEST) $(DOCS) lint ## Run every check and every test
+test: $(TEST) $(DOCS) $(SDK_ENVIRONMENTS) lint ## Run every check and every test
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
 	@$(BIN)/coverage combine --quiet
@@ -46,7 +49,7 @@ bench: $(TEST) ## Measure, and write benchmarks/results
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove what the commands above made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis site .coverage*
+	rm -rf $(VENV) $(SDKS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis site .coverage*
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Zerostart needs Python 3.11 or newer: run make PYTHON=python3.11 start")'
@@ -64,3 +67,8 @@ $(TEST): pyproject.toml | $(BASE)
 $(DOCS): pyproject.toml | $(BASE)
 	$(BIN)/pip install --quiet --group docs
 	@touch $@ $(BASE)
+
+$(SDKS)/%/.installed: tests/sdk/requirements-%.txt
+	$(PYTHON) -m venv $(SDKS)/$*
+	$(SDKS)/$*/bin/pip install --quiet -r $<
+	@touch $@

@@ -1,0 +1,150 @@
+"""zerostart run: a program that was written for AWS, run against this installation."""
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zerostart.certificates import Authority
+from zerostart.cli.client import ServerRefused
+from zerostart.cli.proxy import Proxy
+from zerostart.credentials import KeyPair, read_credentials
+from zerostart.errors import InvalidInput
+from zerostart.settings import Settings, client_endpoint_url, load_settings
+
+_SAGEMAKER_CONFIG = """SchemaVersion: '1.0'
+SageMaker:
+  PythonSDK:
+    Modules:
+      TelemetryOptOut: true
+"""
+_BUNDLE_VARIABLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(run)
+
+
+def run(
+    command: Annotated[list[str], typer.Argument(help="The program and its arguments, after --.")],
+    only_aws: Annotated[
+        bool, typer.Option("--only-aws", help="Refuse every host that is none of AWS's, instead of passing it on.")
+    ] = False,
+) -> None:
+    """Run a program that was written for AWS against this installation, unchanged.
+
+    The program, and it alone, gets this installation's address, keys and certificate authority, and a proxy that
+    answers for AWS's hosts. Nothing that it asks of AWS leaves this machine.
+
+    Example: zerostart run -- python train_and_deploy.py
+
+    Example: zerostart run --only-aws -- aws sagemaker list-endpoints
+    """
+    settings = load_settings()
+    url = client_endpoint_url(settings)
+    pair = read_credentials(settings.credentials_path)
+    _check_server(url)
+    if theirs := _own_aws(os.environ, pair):
+        typer.echo(f"zerostart: {command[0]} uses {url}; your {theirs} is not used.", err=True)
+    sys.exit(asyncio.run(_run(command, settings, url, pair, only_aws=only_aws)))
+
+
+async def _run(command: list[str], settings: Settings, url: str, pair: KeyPair, *, only_aws: bool) -> int:
+    authority = Authority(settings.home / "tls")
+    upstream = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
+    with tempfile.TemporaryDirectory(prefix="zerostart-run-") as name:
+        folder = Path(name)
+        async with Proxy(authority, url, only_aws=only_aws, upstream=upstream) as proxy:
+            environment = _environment(os.environ, folder, settings, url, pair, proxy.url, authority)
+            try:
+                child = await asyncio.create_subprocess_exec(*command, env=environment)
+            except FileNotFoundError:
+                raise InvalidInput(f"There is no program {command[0]!r}: give its path, after --.") from None
+            except PermissionError:
+                raise InvalidInput(f"{command[0]!r} is not a program that can be run.") from None
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                loop.add_signal_handler(number, _forward, child, number)
+            code = await child.wait()
+    return code if code >= 0 else 128 - code
+
+
+def _forward(child: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Pass a signal on; the terminal sends SIGINT to the child itself."""
+    if child.returncode is None and not (number is signal.SIGINT and sys.stdin.isatty()):
+        child.send_signal(number)
+
+
+def _environment(
+    present: Mapping[str, str],
+    folder: Path,
+    settings: Settings,
+    url: str,
+    pair: KeyPair,
+    proxy_url: str,
+    authority: Authority,
+) -> dict[str, str]:
+    """The child's environment: the present one without anything of AWS's, and with what this installation needs."""
+    bundle, config, nothing = folder / "authorities.pem", folder / "sagemaker.yaml", folder / "empty"
+    bundle.write_bytes(_authorities(present) + authority.certificate_pem)
+    config.write_text(_SAGEMAKER_CONFIG)
+    nothing.touch()
+    kept = {name: value for name, value in present.items() if not name.startswith("AWS_")}
+    no_proxy = ",".join(filter(None, [present.get("NO_PROXY") or present.get("no_proxy"), "localhost,127.0.0.1,::1"]))
+    return {
+        **kept,
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": pair.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": pair.secret_access_key,
+        "AWS_REGION": settings.region,
+        "AWS_DEFAULT_REGION": settings.region,
+        "AWS_CONFIG_FILE": str(nothing),
+        "AWS_SHARED_CREDENTIALS_FILE": str(nothing),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "SAGEMAKER_USER_CONFIG_OVERRIDE": str(config),
+        **dict.fromkeys(("HTTPS_PROXY", "https_proxy"), proxy_url),
+        **dict.fromkeys(("NO_PROXY", "no_proxy"), no_proxy),
+        **{name: str(bundle) for name in _BUNDLE_VARIABLES},
+    }
+
+
+def _authorities(present: Mapping[str, str]) -> bytes:
+    """The authorities that the child trusts for other hosts: those of the user's own bundle, or botocore's."""
+    import botocore
+
+    given = next((present[name] for name in _BUNDLE_VARIABLES if present.get(name)), None)
+    own = Path(given) if given else Path(botocore.__file__).parent / "cacert.pem"
+    try:
+        return own.read_bytes() + b"\n"
+    except OSError:
+        return b""
+
+
+def _own_aws(present: Mapping[str, str], pair: KeyPair) -> str | None:
+    """What the user has for the real AWS, in a word."""
+    if present.get("AWS_ACCESS_KEY_ID") not in {None, "", pair.access_key_id}:
+        return "AWS_ACCESS_KEY_ID"
+    if present.get("AWS_PROFILE"):
+        return f"profile {present['AWS_PROFILE']}"
+    file = Path(present.get("AWS_SHARED_CREDENTIALS_FILE") or Path.home() / ".aws" / "credentials")
+    return str(file) if file.is_file() else None
+
+
+def _check_server(url: str) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        opener.open(f"{url}/ping", timeout=5).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+    except OSError as error:
+        if "CERTIFICATE" not in str(error):
+            raise ServerRefused(f"No server answers on {url}: run zerostart serve") from error

@@ -1,0 +1,143 @@
+"""The real SDKs, unmodified, in environments of their own, under `zerostart run`.
+
+The SDKs wait half a minute in every deployment, so all flows run at once against one server.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.processes import BUILTIN, ServerProcess, clean_environment
+
+FOLDER = Path(__file__).parent
+SDKS = FOLDER.parents[1] / ".sdks"
+FLOWS: dict[str, tuple[str, ...]] = {
+    "v2_metadata": ("v2", "v2_metadata.py"),
+    "v2_jumpstart": ("v2", "v2_jumpstart.py", "--role"),
+    "v2_jumpstart_without_role": ("v2", "v2_jumpstart.py"),
+    "v2_huggingface": ("v2", "v2_huggingface.py"),
+    "v2_notebook": ("v2", "v2_notebook.py"),
+    "v2_serverless_and_update": ("v2", "v2_serverless_and_update.py"),
+    "v3_builder": ("v3", "v3_builder.py"),
+    "v3_resources": ("v3", "v3_resources.py"),
+    "cli": ("cli", "cli.sh"),
+}
+TIMEOUT_S = 400
+
+
+class Flows:
+    """Every flow, started; `output` waits for one."""
+
+    def __init__(self, server: ServerProcess, folder: Path) -> None:
+        self.server = server
+        self._folder = folder
+        self._running = {name: self._started(name) for name in FLOWS if (SDKS / FLOWS[name][0] / ".installed").exists()}
+
+    def _started(self, name: str) -> "subprocess.Popen[bytes]":
+        environment, script, *arguments = FLOWS[name]
+        binaries = SDKS / environment / "bin"
+        own = ["sh", str(FOLDER / "flows" / script), str(binaries / "aws")]
+        if script.endswith(".py"):
+            own = [str(binaries / "python"), str(FOLDER / "flows" / script), *arguments]
+        home = self._folder / name
+        home.mkdir()
+        variables = clean_environment(self.server.home) | {"HOME": str(home)}
+        variables |= {"ZEROSTART_PORT": self.server.address.rpartition(":")[2], "TMPDIR": str(home)}
+        command = [sys.executable, "-m", "zerostart", "run", "--only-aws", "--", *own]
+        with (home / "output").open("wb") as output, (home / "errors").open("wb") as errors:
+            return subprocess.Popen(command, env=variables, stdout=output, stderr=errors, cwd=home)
+
+    def output(self, name: str) -> str:
+        """What a flow printed; fails with its last words if it failed."""
+        if name not in self._running:
+            pytest.skip(f"the environment .sdks/{FLOWS[name][0]} is not there: make test makes it")
+        code = self._running[name].wait(TIMEOUT_S)
+        errors = (self._folder / name / "errors").read_text()
+        assert code == 0, errors[-4000:]
+        return (self._folder / name / "output").read_text()
+
+    def stop(self) -> None:
+        for process in self._running.values():
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def flows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flows]:
+    folder = tmp_path_factory.mktemp("flows")
+    with ServerProcess(folder / "home", ZEROSTART_MAX_INSTANCES="30", ZEROSTART_THREADS="1") as server:
+        started = Flows(server, folder)
+        yield started
+        started.stop()
+
+
+def document(output: str) -> Any:
+    """The JSON object on the last line; SDKs draw progress before it."""
+    line = output.strip().splitlines()[-1]
+    return json.loads(line[line.index("{") :])
+
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(TIMEOUT_S + 20)]
+
+
+def test_v2_reads_jumpstarts_metadata(flows: Flows) -> None:
+    found = document(flows.output("v2_metadata"))
+    assert len(found["ids"]) == 40
+    assert {BUILTIN, "huggingface-zstc-facebook-bart-large-mnli"} <= set(found["ids"])
+    assert found["instance_type"] == "ml.m5.xlarge"
+    assert found["artefact"].startswith("s3://jumpstart-cache-prod-us-east-1/")
+    assert "Invalid model ID: 'no-zstc-such'" in found["unknown"]
+    assert found["example"]["candidate_labels"]
+
+
+@pytest.mark.parametrize("name", ["v2_jumpstart", "v2_jumpstart_without_role"])
+def test_v2_deploys_a_jumpstart_model_attaches_and_deletes(flows: Flows, name: str) -> None:
+    found = document(flows.output(name))
+    assert found["answer"]["labels"][0] == "travel"
+    assert found["answer"] == found["attached"]
+    names = [each["EndpointName"] for each in flows.server.sagemaker().list_endpoints(MaxResults=100)["Endpoints"]]
+    assert found["endpoint"] not in names
+
+
+def test_v2_deploys_a_hugging_face_model(flows: Flows) -> None:
+    assert document(flows.output("v2_huggingface"))["answer"]["labels"][0] == "travel"
+
+
+def test_v2_runs_the_notebook_with_roles_buckets_and_a_repacked_model(flows: Flows) -> None:
+    found = document(flows.output("v2_notebook"))
+    assert found["answer"]["labels"][0] == "travel"
+    assert found["role"] == "arn:aws:iam::000000000000:role/zerostart"
+    assert (found["bucket"], found["note"]) == ("sagemaker-us-east-1-000000000000", "some text")
+
+
+def test_v2_deploys_serverless_and_updates(flows: Flows) -> None:
+    found = document(flows.output("v2_serverless_and_update"))
+    assert found["answer"]["labels"][0] == found["updated"]["labels"][0] == "travel"
+    assert found["count"] == 2
+
+
+@pytest.mark.parametrize("name", ["v3_builder", "v3_resources"])
+def test_v3(flows: Flows, name: str) -> None:
+    assert document(flows.output(name))["answer"]["labels"][0] == "travel"
+
+
+def test_the_aws_cli(flows: Flows) -> None:
+    output = flows.output("cli")
+    assert "upload: " in output
+    assert "000000000000\n" in output
+    assert "arn:aws:iam::000000000000:role/zerostart\n" in output
+    assert "InService\n" in output
+    assert '"labels":["travel","cooking"]' in output
+
+
+def test_flows_leave_nothing_in_the_users_home(flows: Flows) -> None:
+    for name in FLOWS:
+        flows.output(name)
+        left = {path.name for path in (flows._folder / name).iterdir()} - {"output", "errors"}
+        assert not {".aws", ".zerostart"} & left, (name, os.listdir(flows._folder / name))
