@@ -17,6 +17,7 @@ from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
 from zerostart.services.invocation import InvocationService
 from zerostart.services.jumpstart import JumpStartBucket
+from zerostart.services.logs import LogService
 from zerostart.services.model import ModelService
 from zerostart.services.tag import TagService
 from zerostart.settings import Settings, instance_environment
@@ -40,6 +41,7 @@ class ServerParts:
     endpoints: EndpointService
     tags: TagService
     invocations: InvocationService
+    logs: LogService
     arns: Arns
     store: ObjectStore
     generated: tuple[GeneratedObjects, ...]
@@ -76,6 +78,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
         endpoints=EndpointService(database, router, arns, reconciler.wake, max_instances),
         tags=TagService(database),
         invocations=InvocationService(router, reconciler, settings.invocation_timeout_s),
+        logs=LogService({"/aws/sagemaker/Endpoints/": settings.home / "logs" / "endpoints"}),
         arns=arns,
         store=store,
         generated=(GeneratedObjects(JumpStartBucket()),),

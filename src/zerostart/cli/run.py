@@ -118,15 +118,12 @@ def _environment(
 
 
 def _authorities(present: Mapping[str, str]) -> bytes:
-    """The authorities that the child trusts for other hosts: those of the user's own bundle, or botocore's."""
+    """The authorities that the child trusts for other hosts: those of the user's own bundles, or botocore's."""
     import botocore
 
-    given = next((present[name] for name in _BUNDLE_VARIABLES if present.get(name)), None)
-    own = Path(given) if given else Path(botocore.__file__).parent / "cacert.pem"
-    try:
-        return own.read_bytes() + b"\n"
-    except OSError:
-        return b""
+    given = {present[name] for name in _BUNDLE_VARIABLES if present.get(name)}
+    own = [Path(each) for each in sorted(given)] or [Path(botocore.__file__).parent / "cacert.pem"]
+    return b"".join(each.read_bytes() + b"\n" for each in own if each.is_file())
 
 
 def _own_aws(present: Mapping[str, str], pair: KeyPair) -> str | None:

@@ -23,6 +23,7 @@ import aiohttp
 from zerostart.errors import InstanceLost, InvocationTimeout, LaunchFailed
 from zerostart.hosting.launcher import InstanceReply, InstanceSpec
 
+_KEPT_LOGS = 20
 _LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux and 104 on macOS
 
 
@@ -105,7 +106,7 @@ class LocalInstance:
         self._process.wait()
 
     def log_tail(self, characters: int = 1000) -> str:
-        """The end of the variant's log."""
+        """The end of the instance's log."""
         try:
             with self._log.open("rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - characters))
@@ -143,11 +144,12 @@ class LocalLauncher:
         """Start a process."""
         instance_id = f"i-{secrets.token_hex(6)}"
         path = self._folder / f"{instance_id}.sock"
-        log = self._log_folder / spec.endpoint / f"{spec.variant}.log"
+        log = self._log_folder / spec.endpoint / spec.variant / f"{instance_id}.log"
         command = [sys.executable, "-m", "zerostart", "model-server", "--model", spec.model_id]
         command += ["--socket", str(path), "--threads", str(spec.threads), "--exit-with-parent"]
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
+            _remove_oldest(log.parent)
             with log.open("ab") as output:
                 process = subprocess.Popen(
                     command,
@@ -165,6 +167,13 @@ class LocalLauncher:
     def close(self) -> None:
         """Remove the sockets' folder."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _remove_oldest(folder: Path) -> None:
+    """Keep the newest logs of a variant's instances."""
+    logs = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in logs[_KEPT_LOGS:]:
+        path.unlink(missing_ok=True)
 
 
 def _socket_folder(wanted: Path) -> Path:

@@ -33,7 +33,9 @@ _SCRAPE_TIMEOUT_S = 2.0
 def build_app(parts: ServerParts, keys: dict[str, KeyPair], gate: Gate) -> ASGIApp:
     """The ASGI application. Its lifespan starts the reconciler, and at the end stops every instance."""
     settings, metrics = parts.settings, ControlPlaneMetrics()
-    control_plane = ControlPlane(parts.models, parts.endpoint_configs, parts.endpoints, parts.tags, parts.arns)
+    control_plane = ControlPlane(
+        parts.models, parts.endpoint_configs, parts.endpoints, parts.tags, parts.logs, parts.arns
+    )
     runtime = Runtime(parts.invocations, metrics, settings.region)
     query_api = QueryApi(settings.region)
     edge = AwsEdge(control_plane, runtime, query_api, keys, gate, metrics, settings.max_body_bytes)

@@ -1,7 +1,7 @@
-"""POST / with X-Amz-Target: SageMaker's control plane in AWS's JSON 1.1 protocol."""
+"""POST / with X-Amz-Target: SageMaker's control plane, and CloudWatch Logs, in AWS's JSON 1.1 protocol."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from botocore import xform_name
@@ -11,12 +11,14 @@ from zerostart.errors import InvalidInput
 from zerostart.server.aws.endpoint import EndpointOperations
 from zerostart.server.aws.endpoint_config import EndpointConfigOperations
 from zerostart.server.aws.errors import coded_response
+from zerostart.server.aws.logs import LogOperations
 from zerostart.server.aws.model import ModelOperations
 from zerostart.server.aws.service_model import check_input, service_model, shape_output
 from zerostart.server.aws.tag import TagOperations
 from zerostart.services.arn import Arns
 from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
+from zerostart.services.logs import LogService
 from zerostart.services.model import ModelService
 from zerostart.services.tag import TagService
 
@@ -27,6 +29,8 @@ OPERATIONS = (
     *("UpdateEndpoint", "UpdateEndpointWeightsAndCapacities"),
     *("ListTags", "AddTags", "DeleteTags"),
 )
+LOGS_TARGET = "Logs_20140328"
+LOG_OPERATIONS = ("DescribeLogGroups", "DescribeLogStreams", "GetLogEvents", "FilterLogEvents")
 Handler = Callable[[Mapping[str, Any]], dict[str, Any] | None]
 
 
@@ -39,6 +43,7 @@ class ControlPlane:
         endpoint_configs: EndpointConfigService,
         endpoints: EndpointService,
         tags: TagService,
+        logs: LogService,
         arns: Arns,
     ) -> None:
         groups = (
@@ -47,23 +52,32 @@ class ControlPlane:
             EndpointOperations(endpoints, arns),
             TagOperations(tags),
         )
-        self._handlers: dict[str, Handler] = {}
-        for name in OPERATIONS:
-            method = xform_name(name)
-            self._handlers[name] = next(getattr(group, method) for group in groups if hasattr(group, method))
+        self._services = {
+            "SageMaker": ("sagemaker", _handlers(OPERATIONS, groups)),
+            LOGS_TARGET: ("logs", _handlers(LOG_OPERATIONS, (LogOperations(logs, arns.region),))),
+        }
 
     def answer(self, target: str, body: bytes, request_id: str) -> Response:
         """The answer to one operation. Raises what the service raises."""
-        service, _, name = target.partition(".")
-        handler = self._handlers.get(name) if service == "SageMaker" else None
+        prefix, _, name = target.partition(".")
+        service, handlers = self._services.get(prefix, self._services["SageMaker"])
+        handler = handlers.get(name) if prefix in self._services else None
         if handler is None:
-            known = ", ".join(OPERATIONS)
+            known = ", ".join(handlers)
             message = f"Operation {target!r} is not supported by Zerostart. It has: {known}."
             return coded_response("UnknownOperationException", 400, {"message": message}, request_id)
-        operation = service_model("sagemaker").operation_model(name)
+        operation = service_model(service).operation_model(name)
         result = handler(check_input(operation, _document(body)))
         content = b"" if operation.output_shape is None else json.dumps(shape_output(operation, result or {})).encode()
         return Response(content, headers={"x-amzn-RequestId": request_id}, media_type="application/x-amz-json-1.1")
+
+
+def _handlers(names: Sequence[str], groups: Sequence[object]) -> dict[str, Handler]:
+    methods = {name: xform_name(name) for name in names}
+    return {
+        name: next(getattr(group, method) for group in groups if hasattr(group, method))
+        for name, method in methods.items()
+    }
 
 
 def _document(body: bytes) -> Any:

@@ -14,8 +14,8 @@ from starlette.routing import Route
 from zerostart.credentials import KeyPair
 from zerostart.errors import ZerostartError
 from zerostart.metrics import ControlPlaneMetrics
-from zerostart.server.aws.control_plane import ControlPlane
-from zerostart.server.aws.errors import CONTROL_PLANE, RUNTIME, error_response
+from zerostart.server.aws.control_plane import LOGS_TARGET, ControlPlane
+from zerostart.server.aws.errors import CONTROL_PLANE, LOGS, RUNTIME, error_response
 from zerostart.server.aws.query import QueryApi, queried_service, query_error_response
 from zerostart.server.aws.runtime import Runtime
 from zerostart.server.aws.sigv4 import AuthenticationError, SignedRequest, authenticate, authenticate_bearer
@@ -72,7 +72,8 @@ class AwsEdge:
             response = Response(status_code=CALLER_LEFT)
         except Exception as error:  # noqa: BLE001 - every failure gets an answer in AWS's form
             _log_if_unexpected(error, log.request_id)
-            response = error_response(error, CONTROL_PLANE, log.request_id)
+            is_logs = request.headers.get("x-amz-target", "").startswith(LOGS_TARGET)
+            response = error_response(error, LOGS if is_logs else CONTROL_PLANE, log.request_id)
         return log.closed(response)
 
     async def _query(self, request: Request, service: str) -> Response:

@@ -21,6 +21,12 @@ CONTROL_PLANE: Mapping[type[Exception], Code] = {
     errors.Draining: ("ServiceUnavailable", 503),
 }
 
+LOGS: Mapping[type[Exception], Code] = {
+    errors.InvalidInput: ("InvalidParameterException", 400),
+    errors.NotFound: ("ResourceNotFoundException", 400),
+    errors.Draining: ("ServiceUnavailableException", 503),
+}
+
 RUNTIME: Mapping[type[Exception], Code] = {
     errors.BodyTooLarge: ("ValidationError", 413),
     errors.InvalidInput: ("ValidationError", 400),
