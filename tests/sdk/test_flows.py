@@ -23,6 +23,7 @@ FLOWS: dict[str, tuple[str, ...]] = {
     "v2_huggingface": ("v2", "v2_huggingface.py"),
     "v2_notebook": ("v2", "v2_notebook.py"),
     "v2_serverless_and_update": ("v2", "v2_serverless_and_update.py"),
+    "v2_async": ("v2", "v2_async.py"),
     "v3_builder": ("v3", "v3_builder.py"),
     "v3_resources": ("v3", "v3_resources.py"),
     "cli": ("cli", "cli.sh"),
@@ -119,6 +120,12 @@ def test_v2_deploys_serverless_and_updates(flows: Flows) -> None:
     found = document(flows.output("v2_serverless_and_update"))
     assert found["answer"]["labels"][0] == found["updated"]["labels"][0] == "travel"
     assert found["count"] == 2
+
+
+def test_v2_deploys_asynchronously_and_waits_for_the_result(flows: Flows) -> None:
+    found = document(flows.output("v2_async"))
+    assert found["answer"]["labels"][0] == "travel"
+    assert found["output"].startswith("s3://sagemaker-us-east-1-000000000000/async-endpoint-outputs/")
 
 
 @pytest.mark.parametrize("name", ["v3_builder", "v3_resources"])

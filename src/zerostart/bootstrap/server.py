@@ -13,6 +13,7 @@ from zerostart.hosting.router import Router
 from zerostart.metadata.database import Database
 from zerostart.models.local_artefacts import LocalArtefacts
 from zerostart.services.arn import Arns
+from zerostart.services.async_invocation import AsyncInvocationService
 from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
 from zerostart.services.invocation import InvocationService
@@ -41,6 +42,7 @@ class ServerParts:
     endpoints: EndpointService
     tags: TagService
     invocations: InvocationService
+    async_invocations: AsyncInvocationService
     logs: LogService
     arns: Arns
     store: ObjectStore
@@ -67,6 +69,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
         serverless_idle_s=settings.serverless_idle_s,
     )
     reconciler = Reconciler(database, launcher, router, cores=cores, pace=pace)
+    invocations = InvocationService(router, reconciler, settings.invocation_timeout_s)
     max_instances = settings.max_instances or max(4, 2 * cores)
     return ServerParts(
         settings=settings,
@@ -77,7 +80,8 @@ def build_server_parts(settings: Settings) -> ServerParts:
         endpoint_configs=EndpointConfigService(database, arns),
         endpoints=EndpointService(database, router, arns, reconciler.wake, max_instances),
         tags=TagService(database),
-        invocations=InvocationService(router, reconciler, settings.invocation_timeout_s),
+        invocations=invocations,
+        async_invocations=AsyncInvocationService(database, store, invocations, router, settings.max_body_bytes),
         logs=LogService({"/aws/sagemaker/Endpoints/": settings.home / "logs" / "endpoints"}),
         arns=arns,
         store=store,

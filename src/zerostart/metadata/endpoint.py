@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select, update
 
-from zerostart.metadata.endpoint_config import ProductionVariant, variant_values
+from zerostart.metadata.endpoint_config import Asynchronous, ProductionVariant, variant_values
 from zerostart.metadata.rows import Page, PageRequest, insert_named, read_page
 from zerostart.metadata.tables import endpoints
 
@@ -37,6 +37,7 @@ class EndpointUpdate:
 
     config_name: str
     variants: tuple[DeployedVariant, ...]
+    asynchronous: Asynchronous | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Endpoint:
     failure_reason: str | None = None
     generation: int = 0
     coming: EndpointUpdate | None = None
+    asynchronous: Asynchronous | None = None
 
 
 def insert_endpoint(connection: Connection, endpoint: Endpoint) -> bool:
@@ -64,6 +66,7 @@ def insert_endpoint(connection: Connection, endpoint: Endpoint) -> bool:
         "variants": _stored(endpoint.variants),
         "created_at": endpoint.created_at,
         "modified_at": endpoint.modified_at,
+        "asynchronous": _stored_asynchronous(endpoint.asynchronous),
     }
     return insert_named(connection, endpoints, values)
 
@@ -102,7 +105,11 @@ def change_endpoint_status(
 
 def begin_endpoint_update(connection: Connection, name: str, coming: EndpointUpdate, at: datetime) -> bool:
     """Note what an endpoint that is InService is to serve; False if it is not InService."""
-    stored = {"config_name": coming.config_name, "variants": _stored(coming.variants)}
+    stored = {
+        "config_name": coming.config_name,
+        "variants": _stored(coming.variants),
+        "asynchronous": _stored_asynchronous(coming.asynchronous),
+    }
     return _replace(connection, name, EndpointStatus.IN_SERVICE, status=EndpointStatus.UPDATING, coming=stored, at=at)
 
 
@@ -121,6 +128,7 @@ def finish_endpoint_update(connection: Connection, endpoint: Endpoint, at: datet
         "config_name": endpoint.coming.config_name,
         "variants": _stored(endpoint.coming.variants),
         "generation": endpoint.generation + 1,
+        "asynchronous": _stored_asynchronous(endpoint.coming.asynchronous),
         "status": EndpointStatus.IN_SERVICE,
         "failure_reason": None,
     }
@@ -152,6 +160,20 @@ def _variants(stored: Sequence[Mapping[str, Any]]) -> tuple[DeployedVariant, ...
     return tuple(DeployedVariant(**variant_values(variant)) for variant in stored)
 
 
+def _stored_asynchronous(asynchronous: Asynchronous | None) -> dict[str, Any] | None:
+    return asdict(asynchronous) if asynchronous else None
+
+
+def _asynchronous(stored: Mapping[str, Any] | None) -> Asynchronous | None:
+    return Asynchronous(**stored) if stored else None
+
+
+def _update(stored: Mapping[str, Any]) -> EndpointUpdate:
+    return EndpointUpdate(
+        stored["config_name"], _variants(stored["variants"]), _asynchronous(stored.get("asynchronous"))
+    )
+
+
 def _endpoint(row: Row[Any]) -> Endpoint:
     return Endpoint(
         name=row.name,
@@ -162,5 +184,6 @@ def _endpoint(row: Row[Any]) -> Endpoint:
         modified_at=row.modified_at,
         failure_reason=row.failure_reason,
         generation=row.generation,
-        coming=EndpointUpdate(row.coming["config_name"], _variants(row.coming["variants"])) if row.coming else None,
+        coming=_update(row.coming) if row.coming else None,
+        asynchronous=_asynchronous(row.asynchronous),
     )

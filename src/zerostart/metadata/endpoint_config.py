@@ -39,6 +39,15 @@ def variant_values(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class Asynchronous:
+    """Where answers of asynchronous invocations go: s3:// folders, and the key that encrypts what is written there."""
+
+    output_uri: str
+    failure_uri: str | None = None
+    kms_key_id: str | None = None
+
+
+@dataclass(frozen=True)
 class EndpointConfig:
     """A created endpoint config. `asked` holds the accepted request in AWS's words, to be shown again."""
 
@@ -46,6 +55,7 @@ class EndpointConfig:
     variants: tuple[ProductionVariant, ...]
     asked: Mapping[str, Any]
     created_at: datetime
+    asynchronous: Asynchronous | None = None
 
 
 def insert_endpoint_config(connection: Connection, config: EndpointConfig) -> bool:
@@ -55,6 +65,7 @@ def insert_endpoint_config(connection: Connection, config: EndpointConfig) -> bo
         "variants": [asdict(variant) for variant in config.variants],
         "asked": dict(config.asked),
         "created_at": config.created_at,
+        "asynchronous": asdict(config.asynchronous) if config.asynchronous else None,
     }
     return insert_named(connection, endpoint_configs, values)
 
@@ -77,4 +88,5 @@ def delete_endpoint_config(connection: Connection, name: str) -> bool:
 
 def _endpoint_config(row: Row[Any]) -> EndpointConfig:
     variants = tuple(ProductionVariant(**variant_values(variant)) for variant in row.variants)
-    return EndpointConfig(row.name, variants, row.asked, row.created_at)
+    asynchronous = Asynchronous(**row.asynchronous) if row.asynchronous else None
+    return EndpointConfig(row.name, variants, row.asked, row.created_at, asynchronous)

@@ -61,6 +61,7 @@ endpoint_configs = Table(
     Column("variants", JSON, nullable=False),
     Column("asked", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False, index=True),
+    Column("asynchronous", JSON(none_as_null=True)),
 )
 
 endpoints = Table(
@@ -75,6 +76,7 @@ endpoints = Table(
     Column("modified_at", UtcDateTime, nullable=False),
     Column("generation", Integer, nullable=False, server_default="0"),
     Column("coming", JSON(none_as_null=True)),
+    Column("asynchronous", JSON(none_as_null=True)),
 )
 
 tags = Table(
@@ -124,4 +126,14 @@ upload_parts = Table(
     Column("etag", String(64), nullable=False),
     Column("segments", JSON, nullable=False),
     Column("modified_at", UtcDateTime, nullable=False),
+)
+
+async_invocations = Table(
+    "async_invocations",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("endpoint", String(63), nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
+    Column("expires_at", UtcDateTime, nullable=False),
 )

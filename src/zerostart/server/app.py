@@ -36,7 +36,7 @@ def build_app(parts: ServerParts, keys: dict[str, KeyPair], gate: Gate) -> ASGIA
     control_plane = ControlPlane(
         parts.models, parts.endpoint_configs, parts.endpoints, parts.tags, parts.logs, parts.arns
     )
-    runtime = Runtime(parts.invocations, metrics, settings.region)
+    runtime = Runtime(parts.invocations, parts.async_invocations, metrics, settings.region)
     query_api = QueryApi(settings.region)
     edge = AwsEdge(control_plane, runtime, query_api, keys, gate, metrics, settings.max_body_bytes)
 
@@ -56,9 +56,12 @@ def build_app(parts: ServerParts, keys: dict[str, KeyPair], gate: Gate) -> ASGIA
         await run_in_threadpool(service_model, "sagemaker")
         await run_in_threadpool(service_model, "sagemaker-runtime")
         await run_in_threadpool(service_model, "sts")
+        asynchronous = asyncio.create_task(parts.async_invocations.run())
         try:
             yield
         finally:
+            asynchronous.cancel()
+            await asyncio.wait([asynchronous])
             await run_in_threadpool(parts.reconciler.stop)
             parts.database.close()
 

@@ -69,8 +69,11 @@ class EndpointService:
         arn = self._arns.of("endpoint", name)
         now = datetime.now(UTC)
         with self._database.transaction() as connection:
-            variants = self._resolve(connection, config_name)
-            endpoint = Endpoint(name, config_name, EndpointStatus.CREATING, variants, now, now)
+            config = self._config(connection, config_name)
+            variants = self._resolve(connection, config)
+            endpoint = Endpoint(
+                name, config_name, EndpointStatus.CREATING, variants, now, now, asynchronous=config.asynchronous
+            )
             if not insert_endpoint(connection, endpoint):
                 raise AlreadyExists(f'Cannot create already existing endpoint "{arn}".')
             self._check_limit(connection)
@@ -98,13 +101,15 @@ class EndpointService:
         with self._database.transaction() as connection:
             endpoint = self._found(connection, name)
             present = {variant.name: variant for variant in endpoint.variants}
+            config = self._config(connection, config_name)
             variants = tuple(
                 replace(each, **{key: getattr(present[each.name], key) for key in retained})
                 if each.name in present
                 else each
-                for each in self._resolve(connection, config_name)
+                for each in self._resolve(connection, config)
             )
-            if not begin_endpoint_update(connection, name, EndpointUpdate(config_name, variants), datetime.now(UTC)):
+            coming = EndpointUpdate(config_name, variants, config.asynchronous)
+            if not begin_endpoint_update(connection, name, coming, datetime.now(UTC)):
                 raise self._not_updatable(endpoint)
             self._check_limit(connection)
         self._wake()
@@ -158,8 +163,7 @@ class EndpointService:
             raise NotFound(f'Could not find endpoint configuration "{self._arns.of("endpoint-config", name)}".')
         return config
 
-    def _resolve(self, connection: Connection, config_name: str) -> tuple[DeployedVariant, ...]:
-        config = self._config(connection, config_name)
+    def _resolve(self, connection: Connection, config: EndpointConfig) -> tuple[DeployedVariant, ...]:
         resolved = []
         for variant in config.variants:
             model = get_model(connection, variant.model_name)

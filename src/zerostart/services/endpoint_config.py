@@ -7,6 +7,7 @@ from typing import Any
 from zerostart.errors import AlreadyExists, InvalidInput, NotFound
 from zerostart.metadata.database import Database
 from zerostart.metadata.endpoint_config import (
+    Asynchronous,
     EndpointConfig,
     ProductionVariant,
     delete_endpoint_config,
@@ -18,6 +19,7 @@ from zerostart.metadata.model import get_model
 from zerostart.metadata.rows import Page, PageRequest
 from zerostart.metadata.tag import delete_tags, put_tags
 from zerostart.services.arn import Arns
+from zerostart.storage.base import parse_uri
 
 
 class EndpointConfigService:
@@ -33,6 +35,7 @@ class EndpointConfigService:
         variants: Sequence[ProductionVariant],
         asked: Mapping[str, Any],
         tags: Mapping[str, str],
+        asynchronous: Asynchronous | None = None,
     ) -> str:
         """Create an endpoint config and return its ARN.
 
@@ -41,6 +44,9 @@ class EndpointConfigService:
         names = [variant.name for variant in variants]
         if len(set(names)) != len(names):
             raise InvalidInput(f"Variant names must differ: {', '.join(names)}.")
+        if asynchronous is not None:
+            for uri in filter(None, (asynchronous.output_uri, asynchronous.failure_uri)):
+                parse_uri(uri)
         if len(variants) > 1 and any(variant.serverless for variant in variants):
             raise InvalidInput("A serverless variant stands alone: give one ProductionVariant.")
         arn = self._arns.of("endpoint-config", name)
@@ -48,7 +54,7 @@ class EndpointConfigService:
             for variant in variants:
                 if get_model(connection, variant.model_name) is None:
                     raise NotFound(f'Could not find model "{self._arns.of("model", variant.model_name)}".')
-            config = EndpointConfig(name, tuple(variants), asked, datetime.now(UTC))
+            config = EndpointConfig(name, tuple(variants), asked, datetime.now(UTC), asynchronous)
             if not insert_endpoint_config(connection, config):
                 raise AlreadyExists(f'Cannot create already existing endpoint configuration "{arn}".')
             put_tags(connection, arn, tags)

@@ -15,13 +15,14 @@ _ATTEMPTS = 2
 
 @dataclass(frozen=True)
 class Invocation:
-    """What a caller sends to an endpoint."""
+    """What a caller sends to an endpoint; `timeout_s` where it is not the server's."""
 
     endpoint: str
     body: bytes
     content_type: str
     accept: str
     target_variant: str | None = None
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class InvocationService:
         or InvocationTimeout.
         """
         with self._router.asking(invocation.endpoint):
-            return await self._invoke(invocation, time.monotonic() + self._timeout_s)
+            return await self._invoke(invocation, time.monotonic() + (invocation.timeout_s or self._timeout_s))
 
     async def _invoke(self, invocation: Invocation, deadline_s: float) -> InvocationResult:
         tried: list[str] = []

@@ -51,6 +51,7 @@ class AwsEdge:
         return [
             Route("/", self._operation, methods=["POST"]),
             Route("/endpoints/{name}/invocations", self._invocation, methods=["POST"]),
+            Route("/endpoints/{name}/async-invocations", self._async_invocation, methods=["POST"]),
         ]
 
     def authenticate_reader(self, request: Request) -> None:
@@ -83,7 +84,7 @@ class AwsEdge:
             async with self._gate.passage():
                 body = await read_body(request, _CONTROL_BODY_BYTES)
                 caller = _authenticated(request, body, self._keys, bearer=False)
-                response = self._query_api.answer(service, body, caller, log.request_id)
+                response = await run_in_threadpool(self._query_api.answer, service, body, caller, log.request_id)
         except ClientDisconnect:
             response = Response(status_code=CALLER_LEFT)
         except Exception as error:  # noqa: BLE001 - every failure gets an answer in AWS's form
@@ -107,6 +108,21 @@ class AwsEdge:
             _log_if_unexpected(error, log.request_id)
             response = error_response(error, RUNTIME, log.request_id)
         self._count(endpoint, response)
+        return log.closed(response)
+
+    async def _async_invocation(self, request: Request) -> Response:
+        log = RequestLog(request)
+        log.fields |= {"operation": "InvokeEndpointAsync", "endpoint": str(request.path_params["name"])[:63]}
+        try:
+            async with self._gate.passage():
+                body = await read_body(request, _CONTROL_BODY_BYTES)
+                _authenticated(request, body, self._keys, bearer=True)
+                response = await self._runtime.answer_later(request, body, log.request_id)
+        except ClientDisconnect:
+            response = Response(status_code=CALLER_LEFT)
+        except Exception as error:  # noqa: BLE001 - every failure gets an answer in AWS's form
+            _log_if_unexpected(error, log.request_id)
+            response = error_response(error, RUNTIME, log.request_id)
         return log.closed(response)
 
     def _count(self, endpoint: str, response: Response) -> None:

@@ -34,6 +34,7 @@ class EndpointOperations:
             "EndpointConfigName": state.endpoint.config_name,
             "FailureReason": state.endpoint.failure_reason,
             "ProductionVariants": _variants(state),
+            "AsyncInferenceConfig": _asynchronous(state.endpoint),
         }
 
     def list_endpoints(self, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,3 +105,15 @@ def _variant(variant: DeployedVariant, ready: int) -> dict[str, Any]:
         "ProvisionedConcurrency": variant.serverless.provisioned_concurrency,
     }
     return shown | {"CurrentServerlessConfig": serverless, "DesiredServerlessConfig": serverless}
+
+
+def _asynchronous(endpoint: Endpoint) -> dict[str, Any] | None:
+    if endpoint.asynchronous is None:
+        return None
+    return {
+        "OutputConfig": {
+            "S3OutputPath": endpoint.asynchronous.output_uri,
+            "S3FailurePath": endpoint.asynchronous.failure_uri,
+            "KmsKeyId": endpoint.asynchronous.kms_key_id,
+        }
+    }

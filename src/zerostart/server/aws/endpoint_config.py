@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from zerostart.errors import InvalidInput
-from zerostart.metadata.endpoint_config import EndpointConfig, ProductionVariant, Serverless
+from zerostart.metadata.endpoint_config import Asynchronous, EndpointConfig, ProductionVariant, Serverless
 from zerostart.server.aws.listing import page_request
 from zerostart.server.aws.support import refuse_unsupported, tags_of
 from zerostart.services.arn import Arns
 from zerostart.services.endpoint_config import EndpointConfigService
 
-_UNSUPPORTED = ("DataCaptureConfig", "AsyncInferenceConfig", "ExplainerConfig", "ShadowProductionVariants")
+_UNSUPPORTED = ("DataCaptureConfig", "ExplainerConfig", "ShadowProductionVariants")
 _UNSUPPORTED_IN_VARIANT = (
     "ManagedInstanceScaling",
     "RoutingConfig",
@@ -32,7 +32,9 @@ class EndpointConfigOperations:
         refuse_unsupported(asked, _UNSUPPORTED)
         variants = [_variant(each) for each in asked["ProductionVariants"]]
         shown = {key: value for key, value in asked.items() if key != "Tags"}
-        arn = self._service.create_endpoint_config(asked["EndpointConfigName"], variants, shown, tags_of(asked))
+        arn = self._service.create_endpoint_config(
+            asked["EndpointConfigName"], variants, shown, tags_of(asked), _asynchronous(asked)
+        )
         return {"EndpointConfigArn": arn}
 
     def describe_endpoint_config(self, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,3 +92,15 @@ def _serverless(asked: Mapping[str, Any]) -> Serverless:
             f"ProvisionedConcurrency {provisioned} is more than MaxConcurrency {asked['MaxConcurrency']}."
         )
     return Serverless(asked["MemorySizeInMB"], asked["MaxConcurrency"], provisioned)
+
+
+def _asynchronous(asked: Mapping[str, Any]) -> Asynchronous | None:
+    """Where asynchronous answers go. MaxConcurrentInvocationsPerInstance is taken and bounded by the server itself."""
+    config = asked.get("AsyncInferenceConfig")
+    if not config:
+        return None
+    output = config["OutputConfig"]
+    refuse_unsupported(output, ("NotificationConfig",))
+    if not output.get("S3OutputPath"):
+        raise InvalidInput("AsyncInferenceConfig.OutputConfig names no S3OutputPath: set it, like s3://bucket/answers.")
+    return Asynchronous(output["S3OutputPath"], output.get("S3FailurePath"), output.get("KmsKeyId"))

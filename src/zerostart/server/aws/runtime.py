@@ -1,17 +1,19 @@
-"""POST /endpoints/{name}/invocations: SageMaker Runtime's InvokeEndpoint."""
+"""SageMaker Runtime: POST /endpoints/{name}/invocations and /endpoints/{name}/async-invocations."""
 
 import time
 from collections.abc import Mapping
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
-from zerostart.errors import InvocationTimeout
+from zerostart.errors import InvalidInput, InvocationTimeout
 from zerostart.hosting.launcher import InstanceReply
 from zerostart.metrics import ControlPlaneMetrics
 from zerostart.server.aws.errors import coded_response
 from zerostart.server.aws.service_model import check_input, service_model
+from zerostart.server.aws.support import refuse_unsupported
 from zerostart.services.arn import ACCOUNT_ID
+from zerostart.services.async_invocation import AsyncInvocationService, AsyncSubmission
 from zerostart.services.invocation import Invocation, InvocationResult, InvocationService
 
 _HEADERS = {
@@ -21,6 +23,17 @@ _HEADERS = {
     "TargetVariant": "x-amzn-sagemaker-target-variant",
     "InferenceId": "x-amzn-sagemaker-inference-id",
 }
+_ASYNC_HEADERS = {
+    "ContentType": "x-amzn-sagemaker-content-type",
+    "Accept": "x-amzn-sagemaker-accept",
+    "InferenceId": "x-amzn-sagemaker-inference-id",
+    "InputLocation": "x-amzn-sagemaker-inputlocation",
+    "S3OutputPathExtension": "x-amzn-sagemaker-s3outputpathextension",
+    "Filename": "x-amzn-sagemaker-filename",
+    "RequestTTLSeconds": "x-amzn-sagemaker-requestttlseconds",
+    "InvocationTimeoutSeconds": "x-amzn-sagemaker-invocationtimeoutseconds",
+}
+_ASYNC_NUMBERS = ("RequestTTLSeconds", "InvocationTimeoutSeconds")
 _TIMEOUT_MESSAGE = (
     "Your invocation timed out while waiting for a response from container primary. "
     "Review the latency metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
@@ -30,8 +43,15 @@ _TIMEOUT_MESSAGE = (
 class Runtime:
     """Passes bodies through; an error of the model server becomes a ModelError."""
 
-    def __init__(self, service: InvocationService, metrics: ControlPlaneMetrics, region: str) -> None:
+    def __init__(
+        self,
+        service: InvocationService,
+        asynchronous: AsyncInvocationService,
+        metrics: ControlPlaneMetrics,
+        region: str,
+    ) -> None:
         self._service = service
+        self._asynchronous = asynchronous
         self._metrics = metrics
         self._region = region
 
@@ -54,6 +74,17 @@ class Runtime:
         if custom := request.headers.get(_HEADERS["CustomAttributes"]):
             headers["X-Amzn-SageMaker-Custom-Attributes"] = custom
         return Response(result.reply.body, headers={**headers, "Content-Type": result.reply.content_type})
+
+    async def answer_later(self, request: Request, body: bytes, request_id: str) -> Response:
+        """InvokeEndpointAsync: taken, with the place where the answer will be. Raises what the service raises."""
+        taken = await self._asynchronous.submit(_submission(request, body))
+        headers = {
+            "X-Amzn-SageMaker-OutputLocation": taken.request.output_uri,
+            "X-Amzn-SageMaker-FailureLocation": taken.request.failure_uri,
+            "x-amzn-RequestId": request_id,
+        }
+        inference_id = request.headers.get("x-amzn-sagemaker-inference-id") or taken.id
+        return JSONResponse({"InferenceId": inference_id}, 202, headers)
 
     def _refused(self, endpoint: str, result: InvocationResult, request_id: str) -> Response:
         return self._model_error(endpoint, result.reply.status, _words(result.reply), request_id)
@@ -78,7 +109,7 @@ class Runtime:
 
 def _invocation(request: Request, body: bytes) -> Invocation:
     """The parameters in path and headers, checked against AWS's model."""
-    given = {name: value for name, header in _HEADERS.items() if (value := request.headers.get(header)) is not None}
+    given = _given(request, _HEADERS)
     operation = service_model("sagemaker-runtime").operation_model("InvokeEndpoint")
     checked = check_input(operation, {"EndpointName": request.path_params["name"], "Body": body, **given})
     return Invocation(
@@ -88,6 +119,29 @@ def _invocation(request: Request, body: bytes) -> Invocation:
         accept=checked.get("Accept") or "*/*",
         target_variant=checked.get("TargetVariant"),
     )
+
+
+def _submission(request: Request, body: bytes) -> AsyncSubmission:
+    """The parameters of InvokeEndpointAsync, checked against AWS's model."""
+    given = _given(request, _ASYNC_HEADERS)
+    numbers = {name: int(given[name]) for name in _ASYNC_NUMBERS if given.get(name, "").isdigit()}
+    operation = service_model("sagemaker-runtime").operation_model("InvokeEndpointAsync")
+    checked = check_input(operation, {"EndpointName": request.path_params["name"], **given, **numbers})
+    refuse_unsupported(checked, ("S3OutputPathExtension", "Filename"))
+    if body or not checked.get("InputLocation"):
+        raise InvalidInput("InvokeEndpointAsync reads its input from InputLocation: store it there, and send no body.")
+    return AsyncSubmission(
+        endpoint=checked["EndpointName"],
+        input_uri=checked["InputLocation"],
+        content_type=checked.get("ContentType") or "application/json",
+        accept=checked.get("Accept") or "*/*",
+        timeout_s=checked.get("InvocationTimeoutSeconds", 900),
+        time_to_live_s=checked.get("RequestTTLSeconds", 21600),
+    )
+
+
+def _given(request: Request, headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, header in headers.items() if (value := request.headers.get(header)) is not None}
 
 
 def _words(reply: InstanceReply) -> str:
