@@ -8,6 +8,7 @@ import time
 import urllib.request
 import zlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,16 @@ import boto3
 import pytest
 import trustme
 import urllib3
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.client import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from tests.processes import ServerProcess, wait_for
+from zerostart.credentials import KeyPair
+from zerostart.server.aws.s3.authentication import Signer, chunk_signature
+from zerostart.server.aws.sigv4 import Claim
 
 PART = 5 * 1024 * 1024
 
@@ -320,3 +327,54 @@ def test_objects_larger_than_memory_stream_both_ways(server: ServerProcess, tmp_
     started_s = time.monotonic()
     assert client.get_object(Bucket="bucket", Key="single", Range=f"bytes={size - 5}-")["Body"].read() == bytes(5)
     assert time.monotonic() - started_s < 1
+
+
+def _send_chunked(server: ServerProcess, spoil: Callable[[bytes], bytes]) -> int:
+    """PUT /bucket/chunked with a body in two signed chunks; `spoil` alters the body after it was signed."""
+    now = datetime.now(UTC)
+    stamp, content = now.strftime("%Y%m%dT%H%M%SZ"), b"a" * 70_000
+    host = server.address.removeprefix("http://")
+    headers = {
+        "host": host,
+        "x-amz-content-sha256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+        "x-amz-date": stamp,
+        "x-amz-decoded-content-length": str(len(content)),
+    }
+    request = AWSRequest("PUT", f"{server.address}/bucket/chunked", headers)
+    request.context["timestamp"] = stamp
+    pair = KeyPair(server.keys.access_key_id, server.keys.secret_access_key)
+    botocore_signer = S3SigV4Auth(Credentials(pair.access_key_id, pair.secret_access_key), "s3", "us-east-1")
+    text = botocore_signer.string_to_sign(request, botocore_signer.canonical_request(request))
+    seed = botocore_signer.signature(text, request)
+    claim = Claim(pair.access_key_id, stamp[:8], "us-east-1", "s3", tuple(sorted(headers)), seed)
+    signer, body, signature = Signer(pair, "", seed, claim, now), b"", seed
+    for chunk in (content[:65536], content[65536:], b""):
+        signature = chunk_signature(signer, signature, chunk)
+        body += f"{len(chunk):x};chunk-signature={signature}\r\n".encode() + chunk + b"\r\n"
+    scope = f"{pair.access_key_id}/{stamp[:8]}/us-east-1/s3/aws4_request"
+    headers["authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={scope},SignedHeaders={';'.join(sorted(headers))},Signature={seed}"
+    )
+    with urllib3.PoolManager() as pool:
+        url = f"{server.address}/bucket/chunked"
+        return pool.request("PUT", url, body=spoil(body), headers=headers, retries=False, timeout=10).status
+
+
+def test_bodies_in_signed_chunks_are_stored_only_as_they_were_signed(server: ServerProcess) -> None:
+    client = server.s3()
+    client.create_bucket(Bucket="bucket")
+    assert _send_chunked(server, lambda body: body) == 200
+    assert client.get_object(Bucket="bucket", Key="chunked")["Body"].read() == b"a" * 70_000
+    client.delete_object(Bucket="bucket", Key="chunked")
+    spoilers: dict[str, tuple[Callable[[bytes], bytes], int]] = {
+        "altered content": (lambda body: body.replace(b"aaa", b"bbb", 1), 403),
+        "a chunk less": (lambda body: body[: body.rindex(b"\r\n1170;")] + body[body.rindex(b"\r\n0;") :], 403),
+        "no size": (lambda body: b"x" + body, 400),
+        "a huge size": (lambda body: b"f" * 15 + body[5:], 400),
+        "cut off": (lambda body: body[:-200], 400),
+        "nothing": (lambda body: body[:0], 400),
+        "longer chunk": (lambda body: body.replace(b"10000;", b"fff0;", 1), 403),
+    }
+    for name, (spoil, status) in spoilers.items():
+        assert _send_chunked(server, spoil) == status, name
+    assert code_of(lambda: client.head_object(Bucket="bucket", Key="chunked")) == ("404", 404)
