@@ -5,6 +5,7 @@ import hashlib
 import io
 import threading
 import time
+import urllib.parse
 import urllib.request
 import zlib
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.client import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.processes import ServerProcess, wait_for
 from zerostart.credentials import KeyPair
@@ -378,3 +381,71 @@ def test_bodies_in_signed_chunks_are_stored_only_as_they_were_signed(server: Ser
     for name, (spoil, status) in spoilers.items():
         assert _send_chunked(server, spoil) == status, name
     assert code_of(lambda: client.head_object(Bucket="bucket", Key="chunked")) == ("404", 404)
+
+
+_WORDS = st.sampled_from(
+    [
+        *(
+            "list-type",
+            "max-keys",
+            "prefix",
+            "delimiter",
+            "continuation-token",
+            "encoding-type",
+            "start-after",
+            "marker",
+        ),
+        *(
+            "uploads",
+            "uploadId",
+            "partNumber",
+            "part-number-marker",
+            "max-parts",
+            "tagging",
+            "acl",
+            "delete",
+            "versioning",
+        ),
+        *("AWSAccessKeyId", "Signature", "X-Amz-Expires", "XX-Amz-Signature", "location", "policy"),
+    ]
+)
+_VALUES = st.one_of(st.sampled_from(["", "2", "-1", "²", "url", "abc", "99999999999", "%", "/"]), st.text(max_size=5))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["GET", "PUT", "POST", "DELETE", "HEAD"]),
+    st.sampled_from(
+        ["/", "/fuzz", "/fuzz/", "/fuzz/key", "/fuzz/%ff", "/fuzz/..%2f..", "/fuzz//a", "/none/key", "/%00/x"]
+    ),
+    st.lists(st.tuples(_WORDS, _VALUES), max_size=3),
+    st.dictionaries(
+        st.sampled_from(["Range", "If-Match", "If-Modified-Since", "x-amz-copy-source", "Content-MD5", "x-amz-meta-a"]),
+        st.sampled_from(["", "bytes=5-1", "bytes=-0", "*", "fuzz/key", "%ff", "yesterday", "a" * 3000]),
+        max_size=2,
+    ),
+    st.sampled_from(
+        [
+            b"",
+            b"<Delete/>",
+            b"<!DOCTYPE a><Delete/>",
+            b"\xff",
+            b"<CompleteMultipartUpload><Part/></CompleteMultipartUpload>",
+        ]
+    ),
+)
+def test_odd_requests_are_the_callers_fault(
+    shared_server: ServerProcess, method: str, path: str, query: Any, headers: dict[str, str], body: bytes
+) -> None:
+    url = f"{shared_server.address}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
+    content = body if method in {"PUT", "POST"} else b""
+    stated = {"X-Amz-Content-SHA256": hashlib.sha256(content).hexdigest()}
+    request = AWSRequest(method, url, {**headers, **stated}, content)
+    S3SigV4Auth(
+        Credentials(shared_server.keys.access_key_id, shared_server.keys.secret_access_key), "s3", "us-east-1"
+    ).add_auth(request)
+    with urllib3.PoolManager() as pool:
+        reply = pool.request(
+            method, url, body=content or None, headers=dict(request.headers.items()), retries=False, timeout=10
+        )
+    assert reply.status in {200, 204, 206, 304, 400, 403, 404, 405, 409, 412, 416, 501}, (reply.status, reply.data)

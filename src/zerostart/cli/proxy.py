@@ -80,7 +80,7 @@ class Proxy:
         host, _, port = rest.partition(" ")[0].rpartition(":")
         if not self._knows_password(head[1:]):
             refusal = "407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=zerostart"
-        elif method != "CONNECT" or not port.isdigit():
+        elif method != "CONNECT" or not port.isdecimal():
             refusal = "405 Only CONNECT is served here"
         elif not is_aws_host(host) and self._only_aws:
             refusal = "403 Only hosts of AWS are served here (--only-aws)"

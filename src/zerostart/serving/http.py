@@ -25,7 +25,7 @@ CALLER_LEFT = 499
 async def read_body(request: Request, limit_bytes: int) -> bytes:
     """The whole body. Raises BodyTooLarge as soon as it is known to be over the limit."""
     stated = request.headers.get("content-length", "0")
-    if stated.isdigit() and int(stated) > limit_bytes:
+    if stated.isdecimal() and int(stated) > limit_bytes:
         raise _too_large(int(stated), limit_bytes)
     chunks: list[bytes] = []
     size = 0

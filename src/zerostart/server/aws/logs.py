@@ -104,7 +104,7 @@ def _event(event: LogEvent) -> dict[str, Any]:
 def _page(found: list[dict[str, Any]], asked: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
     """A page of a short list; its token is a position."""
     token, limit = asked.get("nextToken", "0"), asked.get("limit", 50)
-    if not token.isdigit() or len(token) > 9:
+    if not token.isdecimal() or len(token) > 9:
         raise InvalidInput(f"The specified nextToken is invalid: {token[:50]!r}.")
     start = int(token)
     return found[start : start + limit], str(start + limit) if len(found) > start + limit else None

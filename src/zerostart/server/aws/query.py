@@ -103,7 +103,7 @@ def _value(shape: Any, fields: Mapping[str, str], wire: str) -> Any:
         return _parsed(shape, fields, wire + ".")
     if shape.type_name == "list":
         start = wire + ("." if shape.serialization.get("flattened") else ".member.")
-        numbers = sorted({int(n) for key in fields if (n := key.removeprefix(start).partition(".")[0]).isdigit()})
+        numbers = sorted({int(n) for key in fields if (n := key.removeprefix(start).partition(".")[0]).isdecimal()})
         return [_value(shape.member, fields, f"{start}{number}") for number in numbers[:_MOST_ITEMS]]
     text = fields.get(wire, "")
     if shape.type_name in {"integer", "long"}:

@@ -124,7 +124,7 @@ def _invocation(request: Request, body: bytes) -> Invocation:
 def _submission(request: Request, body: bytes) -> AsyncSubmission:
     """The parameters of InvokeEndpointAsync, checked against AWS's model."""
     given = _given(request, _ASYNC_HEADERS)
-    numbers = {name: int(given[name]) for name in _ASYNC_NUMBERS if given.get(name, "").isdigit()}
+    numbers = {name: int(given[name]) for name in _ASYNC_NUMBERS if given.get(name, "").isdecimal()}
     operation = service_model("sagemaker-runtime").operation_model("InvokeEndpointAsync")
     checked = check_input(operation, {"EndpointName": request.path_params["name"], **given, **numbers})
     refuse_unsupported(checked, ("S3OutputPathExtension", "Filename"))

@@ -76,14 +76,20 @@ class _Signature(S3SigV4Auth):
 
 def is_presigned(query: str) -> bool:
     """Whether a query carries a signature of its own."""
-    return "X-Amz-Signature=" in query or ("Signature=" in query and "AWSAccessKeyId=" in query)
+    names = _parameters(query).keys()
+    return "X-Amz-Signature" in names or {"Signature", "AWSAccessKeyId"} <= names
+
+
+def _parameters(query: str) -> dict[str, str]:
+    return dict(parse_qsl(query, keep_blank_values=True))
 
 
 def authenticate(request: S3Request, keys: Mapping[str, KeyPair], now: datetime | None = None) -> Signer:
     """Who signed the request. Raises S3Error."""
     moment = now or datetime.now(UTC)
     try:
-        if "X-Amz-Signature=" in request.query:
+        given = _parameters(request.query)
+        if "X-Amz-Signature" in given:
             return _presigned(request, keys, moment)
         if is_presigned(request.query):
             return _presigned_v2(request, keys, moment)
@@ -118,9 +124,9 @@ def _signed(request: S3Request, keys: Mapping[str, KeyPair], now: datetime) -> S
 
 
 def _presigned(request: S3Request, keys: Mapping[str, KeyPair], now: datetime) -> Signer:
-    given = dict(parse_qsl(request.query, keep_blank_values=True))
+    given = _parameters(request.query)
     scope = given.get("X-Amz-Credential", "").split("/")
-    if given.get("X-Amz-Algorithm") != ALGORITHM or len(scope) != 5 or not given.get("X-Amz-Expires", "").isdigit():
+    if given.get("X-Amz-Algorithm") != ALGORITHM or len(scope) != 5 or not given.get("X-Amz-Expires", "").isdecimal():
         raise S3Error(
             "AuthorizationQueryParametersError",
             "A presigned URL needs X-Amz-Algorithm, X-Amz-Credential, X-Amz-Date, X-Amz-Expires, X-Amz-SignedHeaders "
@@ -151,10 +157,10 @@ def _presigned(request: S3Request, keys: Mapping[str, KeyPair], now: datetime) -
 
 
 def _presigned_v2(request: S3Request, keys: Mapping[str, KeyPair], now: datetime) -> Signer:
-    given = dict(parse_qsl(request.query, keep_blank_values=True))
+    given = _parameters(request.query)
     pair = _pair(keys, given["AWSAccessKeyId"])
     expires = given.get("Expires", "")
-    if not expires.isdigit():
+    if not expires.isdecimal():
         raise S3Error("AccessDenied", "Invalid date (should be seconds since epoch): " + expires[:50])
     if now.timestamp() > int(expires):
         raise S3Error("AccessDenied", "Request has expired.")

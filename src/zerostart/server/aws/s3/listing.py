@@ -56,7 +56,7 @@ def listed(listing: List, prefix: str, delimiter: str, start: bytes, max_keys: i
 def page_size(parameters: Mapping[str, str], name: str = "max-keys") -> int:
     """How many keys a page may hold."""
     value = parameters.get(name, str(MOST_KEYS))
-    if not value.isdigit() or len(value) > 10:
+    if not value.isdecimal() or len(value) > 10:
         raise S3Error("InvalidArgument", f"{name} is {value[:20]!r}: give a whole number.")
     return min(int(value), MOST_KEYS)
 

@@ -478,7 +478,7 @@ def _number(parameters: Mapping[str, str]) -> int:
 
 
 def _whole(text: str | None) -> int:
-    if not text or not text.isdigit() or len(text) > 9:
+    if not text or not text.isdecimal() or len(text) > 9:
         raise S3Error("InvalidArgument", f"Part number must be a whole number, not {(text or '')[:20]!r}.")
     return int(text)
 
