@@ -79,7 +79,12 @@ class AsyncInvocationService:
         try:
             while True:
                 self._wake.clear()
-                await self._start_waiting()
+                try:
+                    await self._start_waiting()
+                except Exception:
+                    logger.exception("asynchronous invocations could not be read; it is tried again")
+                    await asyncio.sleep(_STORE_RETRY_S)
+                    continue
                 await self._wake.wait()
         finally:
             for task in self._running.values():
