@@ -10,5 +10,5 @@ body = {"sequences": "one day I will see the world", "candidate_labels": ["trave
 response = predictor.predict_async(data=json.dumps(body).encode(), initial_args={"ContentType": "application/json"})
 answer = json.loads(response.get_result(WaiterConfig(max_attempts=30, delay=2)))
 predictor.delete_model()
-predictor.delete_predictor()
+predictor.delete_endpoint()
 print(json.dumps({"answer": answer, "output": response.output_path}))  # noqa: T201
