@@ -4,6 +4,7 @@ import http.server
 import json
 import shutil
 import signal
+import socketserver
 import ssl
 import subprocess
 import sys
@@ -140,6 +141,34 @@ def test_other_hosts_are_passed_on_untouched_or_refused(server: ServerProcess, t
     finally:
         origin.shutdown()
         origin.server_close()
+
+
+@pytest.mark.parametrize("variable", ["NO_PROXY", "no_proxy"])
+@pytest.mark.parametrize(
+    "pattern",
+    ["*", ".amazonaws.com", "amazonaws.com", "*.amazonaws.com:443", "sagemaker.us-east-1.amazonaws.com", "com"],
+)
+def test_no_exception_of_the_users_proxy_leads_to_aws(server: ServerProcess, variable: str, pattern: str) -> None:
+    code = f"import os; print(os.environ['NO_PROXY'], os.environ['no_proxy']); {LIST_MODELS}"
+    done = run(server, "--only-aws", "--", sys.executable, "-c", code, **{variable: f"intranet.example, {pattern}"})
+    kept = "intranet.example,localhost,127.0.0.1,::1"
+    assert done.stdout == f"{kept} {kept}\nhttps://api.sagemaker.us-east-1.amazonaws.com []\n", done.stderr
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200", b"x" * 100_000, b"HTTP/1.1 403 Forbidden\r\n\r\n"])
+def test_a_proxy_of_the_users_that_does_not_let_through_is_told(server: ServerProcess, answer: bytes) -> None:
+    class Answering(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            self.request.sendall(answer)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Answering) as upstream:
+        threading.Thread(target=upstream.serve_forever, daemon=True).start()
+        code = "import urllib.request; urllib.request.urlopen('https://example.com/')"
+        proxy = f"http://127.0.0.1:{upstream.server_address[1]}"
+        done = run(server, "--", sys.executable, "-c", code, HTTPS_PROXY=proxy)
+        upstream.shutdown()
+    assert "Tunnel connection failed: 502 the proxy 127.0.0.1 answered" in done.stderr
 
 
 def test_the_proxy_is_for_its_child_alone(server: ServerProcess) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
 import trustme
 import urllib3
@@ -28,7 +29,10 @@ from hypothesis import strategies as st
 
 from tests.processes import ServerProcess, wait_for
 from zerostart.credentials import KeyPair
+from zerostart.server.aws.s3.address import Address
 from zerostart.server.aws.s3.authentication import Signer, chunk_signature
+from zerostart.server.aws.s3.errors import S3Error
+from zerostart.server.aws.s3.gateway import action_of
 from zerostart.server.aws.sigv4 import Claim
 
 PART = 5 * 1024 * 1024
@@ -89,6 +93,53 @@ def test_an_object_comes_back_with_all_that_was_said_of_it(server: ServerProcess
     copied = client.copy_object(Bucket="bucket", Key="copy", CopySource=over)
     assert copied["CopyObjectResult"]["ETag"] == put["ETag"]
     assert client.head_object(Bucket="bucket", Key="copy")["Metadata"] == {"owner": "me"}
+
+
+def _sendable() -> list[Any]:
+    """Every operation of S3's whose method could write, by botocore's own model."""
+    model = botocore.session.get_session().get_service_model("s3")
+    operations = (model.operation_model(name) for name in model.operation_names)
+    return [pytest.param(each.http, id=each.name) for each in operations if each.http["method"] in {"PUT", "DELETE"}]
+
+
+@pytest.mark.parametrize("http", _sendable())
+@pytest.mark.parametrize("more", ["", "versionId=3HL4kqtJvjVBH40N", "id=one", "brandNew"])
+def test_an_operation_that_is_not_known_is_never_taken_for_a_plain_write_or_delete(
+    http: dict[str, Any], more: str
+) -> None:
+    path, _, literal = http["requestUri"].partition("?")
+    key = "k" if "{Key+}" in path else ""
+    query = "&".join(filter(None, [literal, more]))
+    plain = {"put_object", "delete_object", "create_bucket", "delete_bucket", "copy_object"}
+    address = Address("b", key, dict(urllib.parse.parse_qsl(query, keep_blank_values=True)))
+    if not query:
+        assert action_of(http["method"], address, {}).answered_by in plain
+        return
+    try:
+        assert action_of(http["method"], address, {}).answered_by not in plain
+    except S3Error as error:
+        refused = error
+        assert (refused.code, refused.status) == ("NotImplemented", 501)  # noqa: PT017 - one of two good ends
+
+
+def test_what_is_not_supported_destroys_nothing(server: ServerProcess) -> None:
+    client = server.s3()
+    client.create_bucket(Bucket="b-1")
+    etag = client.put_object(Bucket="b-1", Key="k", Body=b"content")["ETag"]
+    tags = {"TagSet": [{"Key": "a", "Value": "b"}]}
+    for call in (
+        partial(client.put_object_tagging, Bucket="b-1", Key="k", Tagging=tags),
+        partial(client.delete_object_tagging, Bucket="b-1", Key="k"),
+        partial(client.put_object_legal_hold, Bucket="b-1", Key="k", LegalHold={"Status": "ON"}),
+        partial(client.delete_object, Bucket="b-1", Key="k", VersionId="3HL4kqtJvjVBH40N"),
+        partial(client.delete_bucket_inventory_configuration, Bucket="b-1", Id="one"),
+        partial(client.delete_objects, Bucket="b-1", Delete={"Objects": [{"Key": "k", "VersionId": "3HL4"}]}),
+    ):
+        assert code_of(call) == ("NotImplemented", 501)
+    assert code_of(lambda: client.delete_object(Bucket="b-1", Key="k", IfMatch="0" * 32)) == ("PreconditionFailed", 412)
+    assert client.get_object(Bucket="b-1", Key="k")["Body"].read() == b"content"
+    client.delete_object(Bucket="b-1", Key="k", IfMatch=etag)
+    client.delete_bucket(Bucket="b-1")
 
 
 def test_listings_page_through_every_key_once(server: ServerProcess) -> None:

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 
 from zerostart.certificates import Authority, HostCertificates
 
-_AWS_HOST = re.compile(r"(?:[a-z0-9-]+\.)*(?:amazonaws\.com(?:\.cn)?|api\.aws)")
+_AWS_DOMAINS = ("amazonaws.com", "amazonaws.com.cn", "api.aws")
+_AWS_HOST = re.compile(rf"(?:[a-z0-9-]+\.)*(?:{'|'.join(map(re.escape, _AWS_DOMAINS))})")
 _LONGEST_HEAD_BYTES = 65536
 _PIECE_BYTES = 65536
 _CONNECT_TIMEOUT_S = 10.0
@@ -27,6 +28,12 @@ _CONNECT_TIMEOUT_S = 10.0
 def is_aws_host(host: str) -> bool:
     """Whether `host` is one of AWS's API hosts."""
     return _AWS_HOST.fullmatch(host.lower()) is not None
+
+
+def covers_aws_host(pattern: str) -> bool:
+    """Whether an entry of NO_PROXY, as the several clients read it, may stand for a host of AWS's."""
+    name = pattern.lower().partition(":")[0].lstrip("*.").rstrip(".")
+    return "*" in name or any(domain.endswith(name) or name.endswith(domain) for domain in _AWS_DOMAINS)
 
 
 class Proxy:
@@ -116,7 +123,10 @@ class Proxy:
             pair = f"{proxy.username}:{proxy.password or ''}".encode()
             lines.append(f"Proxy-Authorization: Basic {base64.b64encode(pair).decode()}")
         writer.write("\r\n".join([*lines, "", ""]).encode())
-        answer = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0].decode("latin-1")
+        try:
+            answer = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0].decode("latin-1")
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            answer = "nothing that a proxy answers"
         if " 200" not in answer:
             writer.close()
             raise OSError(f"the proxy {proxy.hostname} answered {answer}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -15,7 +16,7 @@ import typer
 
 from zerostart.certificates import Authority
 from zerostart.cli.client import ServerRefused
-from zerostart.cli.proxy import Proxy
+from zerostart.cli.proxy import Proxy, covers_aws_host
 from zerostart.credentials import KeyPair, read_credentials
 from zerostart.errors import InvalidInput
 from zerostart.settings import Settings, client_endpoint_url, load_settings
@@ -99,7 +100,7 @@ def _environment(
     config.write_text(_SAGEMAKER_CONFIG)
     nothing.touch()
     kept = {name: value for name, value in present.items() if not name.startswith("AWS_")}
-    no_proxy = ",".join(filter(None, [present.get("NO_PROXY") or present.get("no_proxy"), "localhost,127.0.0.1,::1"]))
+    no_proxy = ",".join([*_direct_hosts(present), "localhost", "127.0.0.1", "::1"])
     return {
         **kept,
         "AWS_ENDPOINT_URL": url,
@@ -115,6 +116,12 @@ def _environment(
         **dict.fromkeys(("NO_PROXY", "no_proxy"), no_proxy),
         **{name: str(bundle) for name in _BUNDLE_VARIABLES},
     }
+
+
+def _direct_hosts(present: Mapping[str, str]) -> list[str]:
+    """The user's NO_PROXY, without what covers a host of AWS's: to those the child must not go directly."""
+    given = ",".join(present.get(name, "") for name in ("NO_PROXY", "no_proxy"))
+    return [each for each in re.split(r"[,\s]+", given) if each and not covers_aws_host(each)]
 
 
 def _authorities(present: Mapping[str, str]) -> bytes:

@@ -160,8 +160,8 @@ class ObjectStore(Protocol):
         """An object to write. Raises InvalidInput for a key that S3 does not allow."""
         ...
 
-    def delete(self, bucket: str, key: str) -> None:
-        """Remove an object; nothing happens when it is not there."""
+    def delete(self, bucket: str, key: str, condition: Condition = ALWAYS) -> None:
+        """Remove an object; nothing happens when it is not there. Raises PreconditionFailed."""
         ...
 
     def list(self, bucket: str, prefix: str = "", start: bytes = b"", limit: int = 1000) -> Sequence[StoredObject]:

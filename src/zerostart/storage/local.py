@@ -122,12 +122,13 @@ class LocalStore:
         self.bucket(bucket)
         return LocalWriter(self, bucket, key, attributes)
 
-    def delete(self, bucket: str, key: str) -> None:
+    def delete(self, bucket: str, key: str, condition: Condition = ALWAYS) -> None:
         """Remove an object."""
         check_key(key)
         with self._database.transaction() as connection:
             _bucket(connection, bucket)
             row = rows.get_object(connection, bucket, key)
+            _check(condition, row)
             rows.delete_object(connection, bucket, key)
         if row is not None:
             self._remove(row.segments)
@@ -384,6 +385,12 @@ def _object(connection: Connection, bucket: str, key: str) -> ObjectRow:
 def _put(connection: Connection, row: ObjectRow, condition: Condition) -> tuple[Segment, ...]:
     """Write the row if the condition holds; the segments of the object that it replaced."""
     present = rows.get_object(connection, row.bucket, row.key)
+    _check(condition, present)
+    rows.put_object(connection, row)
+    return present.segments if present is not None else ()
+
+
+def _check(condition: Condition, present: ObjectRow | None) -> None:
     if condition.if_absent and present is not None:
         raise PreconditionFailed("At least one of the pre-conditions you specified did not hold: the key exists.")
     if condition.if_match is not None:
@@ -393,8 +400,6 @@ def _put(connection: Connection, row: ObjectRow, condition: Condition) -> tuple[
             raise PreconditionFailed(
                 f"At least one of the pre-conditions you specified did not hold: the ETag is {present.etag}."
             )
-    rows.put_object(connection, row)
-    return present.segments if present is not None else ()
 
 
 def _drop_upload(connection: Connection, upload_id: str) -> list[Segment]:

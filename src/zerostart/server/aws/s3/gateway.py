@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 class Action:
     """What a request asks for: S3's name of the permission, and the method that answers."""
 
-    name: str
-    method: str
+    permission: str
+    answered_by: str
 
 
 class S3Gateway:
@@ -76,85 +76,82 @@ class S3Gateway:
         signer = authenticate(s3_request, self._keys)
         address = address_of(path, query, headers)
         action = action_of(request.method, address, headers)
-        log.fields |= {"operation": action.name, "path": path[:200]}
+        log.fields |= {"operation": action.permission, "path": path[:200]}
         owner = headers.get("x-amz-expected-bucket-owner")
         if owner is not None and owner != ACCOUNT_ID:
             raise S3Error("AccessDenied", f"The bucket belongs to account {ACCOUNT_ID}, not to {owner[:20]}.")
-        operation: Callable[[Call], Awaitable[Response]] = getattr(self._operations, action.method)
+        operation: Callable[[Call], Awaitable[Response]] = getattr(self._operations, action.answered_by)
         return await operation(Call(request, address, Body(request, signer)))
 
 
 def action_of(method: str, address: Address, headers: Mapping[str, str]) -> Action:
-    """The action of a request. Raises S3Error for one that is not supported."""
-    if not address.bucket:
-        found = _SERVICE.get(method)
-    elif not address.key:
-        found = _bucket_action(method, address.parameters)
-    else:
-        found = _object_action(method, address.parameters, headers)
-    if found is None:
-        raise S3Error("MethodNotAllowed", f"{method} with this query is not supported by Zerostart's S3.")
-    return Action(*found)
+    """The action of a request. Raises S3Error for one that is not supported.
+
+    S3 tells operations of one method apart by the query. A name there that is not known might mean another operation,
+    as `?legal-hold` on a PUT does, so the request is refused before it could be taken for a plain PUT or DELETE.
+    """
+    names = {name for name in address.parameters if name not in _ANYWHERE and not name.startswith("X-Amz-")}
+    for each in _OBJECT if address.key else _BUCKET if address.bucket else _SERVICE:
+        if each.method == method and each.told_by <= names <= each.told_by | each.options:
+            copies = each.copied is not None and "x-amz-copy-source" in headers
+            return Action(each.permission, each.copied if copies and each.copied else each.answered_by)
+    query = ", ".join(sorted(names)) or "no parameter"
+    raise S3Error("NotImplemented", f"{method} with {query[:200]} in the query is not supported by Zerostart's S3.")
 
 
-_Found = tuple[str, str]
-_SERVICE: Mapping[str, _Found] = {"GET": ("s3:ListAllMyBuckets", "list_buckets")}
-_BUCKET: Mapping[str, _Found] = {
-    "PUT": ("s3:CreateBucket", "create_bucket"),
-    "HEAD": ("s3:ListBucket", "head_bucket"),
-    "DELETE": ("s3:DeleteBucket", "delete_bucket"),
-    "GET": ("s3:ListBucket", "list_objects"),
-}
-_BUCKET_QUERIES: Mapping[tuple[str, str], _Found] = {
-    ("POST", "delete"): ("s3:DeleteObject", "delete_objects"),
-    ("GET", "location"): ("s3:GetBucketLocation", "get_bucket_location"),
-    ("GET", "uploads"): ("s3:ListBucketMultipartUploads", "list_multipart_uploads"),
-}
-_BUCKET_SETTING: Mapping[str, _Found] = {
-    "GET": ("s3:GetBucketSetting", "get_bucket_setting"),
-    "PUT": ("s3:PutBucketSetting", "put_bucket_setting"),
-    "DELETE": ("s3:PutBucketSetting", "put_bucket_setting"),
-}
-_OBJECT: Mapping[str, _Found] = {
-    "GET": ("s3:GetObject", "get_object"),
-    "HEAD": ("s3:GetObject", "head_object"),
-    "PUT": ("s3:PutObject", "put_object"),
-    "DELETE": ("s3:DeleteObject", "delete_object"),
-}
-_UPLOAD: Mapping[str, _Found] = {
-    "GET": ("s3:ListMultipartUploadParts", "list_parts"),
-    "PUT": ("s3:PutObject", "upload_part"),
-    "POST": ("s3:PutObject", "complete_multipart_upload"),
-    "DELETE": ("s3:AbortMultipartUpload", "abort_multipart_upload"),
-}
+@dataclass(frozen=True)
+class _Row:
+    """An operation: told by its method and the parameters that only it has; it may have `options` too."""
+
+    method: str
+    told_by: frozenset[str]
+    options: frozenset[str]
+    permission: str
+    answered_by: str
+    copied: str | None = None
 
 
-def _bucket_action(method: str, parameters: Mapping[str, str]) -> _Found | None:
-    for (wanted, name), found in _BUCKET_QUERIES.items():
-        if method == wanted and name in parameters:
-            return found
-    if BUCKET_SETTINGS & parameters.keys():
-        return _BUCKET_SETTING.get(method)
-    if {"versions", "inventory", "analytics", "metrics"} & parameters.keys():
-        return None
-    if parameters.get("list-type") == "2" and method == "GET":
-        return "s3:ListBucket", "list_objects_v2"
-    return _BUCKET.get(method)
+def _row(method: str, told_by: str, options: str, permission: str, answered_by: str, copied: str | None = None) -> _Row:
+    return _Row(method, frozenset(told_by.split()), frozenset(options.split()), permission, answered_by, copied)
 
 
-def _object_action(method: str, parameters: Mapping[str, str], headers: Mapping[str, str]) -> _Found | None:
-    copies = "x-amz-copy-source" in headers
-    if "uploadId" in parameters:
-        return ("s3:PutObject", "upload_part_copy") if copies and method == "PUT" else _UPLOAD.get(method)
-    if "uploads" in parameters:
-        return ("s3:PutObject", "create_multipart_upload") if method == "POST" else None
-    if "tagging" in parameters:
-        return ("s3:GetObjectTagging", "get_object_tagging") if method == "GET" else None
-    if {"acl", "attributes", "torrent", "retention", "legal-hold", "restore", "select"} & parameters.keys():
-        return None
-    if copies and method == "PUT":
-        return "s3:PutObject", "copy_object"
-    return _OBJECT.get(method)
+# Of a URL that was presigned by Version 2 (Version 4's begin with X-Amz-), and what SDKs name the operation by.
+_ANYWHERE = {"AWSAccessKeyId", "Signature", "Expires", "x-amz-security-token", "x-id"}
+_LISTED = "prefix delimiter encoding-type max-keys"
+_LISTED_V2 = f"{_LISTED} continuation-token start-after fetch-owner"
+_ANSWERED_AS = " ".join(
+    f"response-{name}"
+    for name in (
+        *("cache-control", "content-disposition", "content-encoding"),
+        *("content-language", "content-type", "expires"),
+    )
+)
+_SERVICE = (_row("GET", "", "", "s3:ListAllMyBuckets", "list_buckets"),)
+_BUCKET = (
+    _row("PUT", "", "", "s3:CreateBucket", "create_bucket"),
+    _row("HEAD", "", "", "s3:ListBucket", "head_bucket"),
+    _row("DELETE", "", "", "s3:DeleteBucket", "delete_bucket"),
+    _row("GET", "list-type", _LISTED_V2, "s3:ListBucket", "list_objects_v2"),
+    _row("GET", "", f"{_LISTED} marker", "s3:ListBucket", "list_objects"),
+    _row("POST", "delete", "", "s3:DeleteObject", "delete_objects"),
+    _row("GET", "location", "", "s3:GetBucketLocation", "get_bucket_location"),
+    _row("GET", "uploads", "prefix encoding-type", "s3:ListBucketMultipartUploads", "list_multipart_uploads"),
+    *(_row("GET", name, "", "s3:GetBucketSetting", "get_bucket_setting") for name in sorted(BUCKET_SETTINGS)),
+    *(_row("PUT", name, "", "s3:PutBucketSetting", "put_bucket_setting") for name in sorted(BUCKET_SETTINGS)),
+    *(_row("DELETE", name, "", "s3:PutBucketSetting", "put_bucket_setting") for name in sorted(BUCKET_SETTINGS)),
+)
+_OBJECT = (
+    _row("GET", "", _ANSWERED_AS, "s3:GetObject", "get_object"),
+    _row("HEAD", "", _ANSWERED_AS, "s3:GetObject", "head_object"),
+    _row("PUT", "", "", "s3:PutObject", "put_object", copied="copy_object"),
+    _row("DELETE", "", "", "s3:DeleteObject", "delete_object"),
+    _row("GET", "tagging", "", "s3:GetObjectTagging", "get_object_tagging"),
+    _row("POST", "uploads", "", "s3:PutObject", "create_multipart_upload"),
+    _row("PUT", "uploadId partNumber", "", "s3:PutObject", "upload_part", copied="upload_part_copy"),
+    _row("POST", "uploadId", "", "s3:PutObject", "complete_multipart_upload"),
+    _row("DELETE", "uploadId", "", "s3:AbortMultipartUpload", "abort_multipart_upload"),
+    _row("GET", "uploadId", "max-parts part-number-marker", "s3:ListMultipartUploadParts", "list_parts"),
+)
 
 
 def _refused(error: Exception, request: Request, log: RequestLog) -> Response:

@@ -181,6 +181,8 @@ class S3Operations:
     async def list_objects_v2(self, call: Call) -> Response:
         """ListObjectsV2."""
         given, encode = call.parameters, encoder(call.parameters)
+        if given["list-type"] != "2":
+            raise S3Error("InvalidArgument", f"list-type must be 2, not {given['list-type'][:20]!r}.")
         prefix, delimiter = given.get("prefix", ""), given.get("delimiter", "")
         token, start_after = given.get("continuation-token"), given.get("start-after", "")
         start = start_of(token) if token is not None else after(start_after, "")
@@ -205,7 +207,10 @@ class S3Operations:
         """DeleteObjects."""
         self._writable(call.bucket)
         root = parse(await call.body.whole(_XML_BYTES), "Delete")
-        keys = [each.findtext("Key") or "" for each in root.findall("Object")]
+        named = root.findall("Object")
+        keys = [each.findtext("Key") or "" for each in named]
+        if other := {part.tag for each in named for part in each} - {"Key"}:
+            raise S3Error("NotImplemented", f"{sorted(other)[0]} in a list of objects to delete is not supported.")
         if not keys or len(keys) > _MOST_DELETED:
             raise S3Error("MalformedXML", f"Name 1 to {_MOST_DELETED} objects, not {len(keys)}.")
         await run_in_threadpool(self._store.bucket, call.bucket)
@@ -270,7 +275,9 @@ class S3Operations:
     async def delete_object(self, call: Call) -> Response:
         """DeleteObject."""
         self._writable(call.bucket)
-        await run_in_threadpool(self._store.delete, call.bucket, call.key)
+        if unheard := sorted(_DELETE_CONDITIONS & set(call.headers)):
+            raise S3Error("NotImplemented", f"The condition {unheard[0]} of a delete is not supported: use If-Match.")
+        await run_in_threadpool(self._store.delete, call.bucket, call.key, write_condition(call.headers))
         return Response(status_code=204)
 
     async def get_object_tagging(self, call: Call) -> Response:
@@ -421,6 +428,7 @@ class S3Operations:
             return writer.commit(write_condition(call.headers))
 
 
+_DELETE_CONDITIONS = {"if-none-match", "x-amz-if-match-last-modified-time", "x-amz-if-match-size"}
 _MISSING_SETTINGS = {
     "policy": "NoSuchBucketPolicy",
     "tagging": "NoSuchTagSet",
