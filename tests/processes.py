@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import boto3
 from botocore.config import Config
 
-from zerostart.credentials import read_credentials
+from zerostart.credentials import AccessKey, read_credentials
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -159,7 +159,7 @@ class ServerProcess(_Process):
 
     def __init__(self, home: Path, *arguments: str, **settings: str) -> None:
         self.home = home
-        self._clients: dict[tuple[str, int, float], Any] = {}
+        self._clients: dict[tuple[str, int, float, str], Any] = {}
         self._making_client = threading.Lock()
         super().__init__(["serve", "--port", "0", *arguments], clean_environment(home, **settings), "running on ")
         self.keys = read_credentials(home / "credentials")
@@ -178,20 +178,26 @@ class ServerProcess(_Process):
         """A client of the S3 gateway."""
         return self._client("s3", 1, 60)
 
-    def _client(self, service: str, attempts: int, timeout_s: float) -> Any:
+    def client(self, service: str, key: AccessKey) -> Any:
+        """A client with a key of the caller's own."""
+        return self._client(service, 1, 60, key)
+
+    def _client(self, service: str, attempts: int, timeout_s: float, key: AccessKey | None = None) -> Any:
+        chosen = key or self.keys
+        kind = (service, attempts, timeout_s, chosen.access_key_id)
         with self._making_client:
-            if (service, attempts, timeout_s) not in self._clients:
+            if kind not in self._clients:
                 config = Config(
                     retries={"total_max_attempts": attempts}, read_timeout=timeout_s, max_pool_connections=40
                 )
                 session = boto3.session.Session(
-                    aws_access_key_id=self.keys.access_key_id,
-                    aws_secret_access_key=self.keys.secret_access_key,
+                    aws_access_key_id=chosen.access_key_id,
+                    aws_secret_access_key=chosen.secret_access_key,
                     region_name="us-east-1",
                 )
                 client = session.client(service, endpoint_url=self.address, config=config)  # type: ignore[call-overload]
-                self._clients[service, attempts, timeout_s] = client
-            return self._clients[service, attempts, timeout_s]
+                self._clients[kind] = client
+            return self._clients[kind]
 
     def stop(self, timeout_s: float = 60.0) -> int:
         """Stop the server, and close the clients' connections."""

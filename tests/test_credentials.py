@@ -2,11 +2,20 @@ import configparser
 import multiprocessing
 import stat
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from zerostart.credentials import ensure_credentials, read_credentials
+from zerostart.credentials import (
+    AccessKey,
+    AccessKeys,
+    Role,
+    create_access_key,
+    ensure_credentials,
+    read_access_keys,
+    read_credentials,
+)
 from zerostart.errors import InvalidSettings, NotFound
 
 
@@ -68,3 +77,27 @@ def test_a_file_without_a_key_pair_is_refused_and_left(tmp_path: Path, content: 
 def test_before_the_first_start_there_is_none_and_it_says_how(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="zerostart serve"):
         read_credentials(tmp_path / "credentials")
+
+
+def test_keys_that_are_made_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
+    path = tmp_path / "home" / "access-keys.json"
+    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as processes:
+        made = list(processes.map(create_access_key, [path] * 12, [f"key-{n}" for n in range(12)], [Role.DEPLOY] * 12))
+    assert set(read_access_keys(path)) == set(made)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert sorted(each.name for each in path.parent.iterdir()) == ["access-keys.json", "access-keys.lock"]
+
+
+def test_a_broken_file_of_keys_lets_nobody_in_and_is_left(tmp_path: Path) -> None:
+    path, own = tmp_path / "access-keys.json", AccessKey("ZS1", "s")
+    keys = AccessKeys(own, path)
+    made = create_access_key(path, "one", Role.DEPLOY)
+    assert dict(keys) == {"ZS1": own, made.access_key_id: made}
+    path.write_text(content := path.read_text()[:-5])
+    for call in (partial(keys.get, "ZS1"), partial(create_access_key, path, "two", Role.DEPLOY)):
+        with pytest.raises(InvalidSettings, match="does not hold access keys"):
+            call()
+    assert path.read_text() == content
+    path.chmod(0o644)
+    with pytest.raises(InvalidSettings, match="chmod 600"):
+        AccessKeys(own, path)

@@ -67,6 +67,11 @@ class Settings:
         return self.home / "credentials"
 
     @property
+    def access_keys_path(self) -> Path:
+        """The keys that `zerostart keys create` made."""
+        return self.home / "access-keys.json"
+
+    @property
     def models_folder(self) -> Path:
         """Where artefacts that are not built in are kept."""
         return self.home / "models"

@@ -28,7 +28,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.processes import ServerProcess, wait_for
-from zerostart.credentials import KeyPair
+from zerostart.credentials import AccessKey
 from zerostart.server.aws.s3.address import Address
 from zerostart.server.aws.s3.authentication import Signer, chunk_signature
 from zerostart.server.aws.s3.errors import S3Error
@@ -119,7 +119,7 @@ def test_an_operation_that_is_not_known_is_never_taken_for_a_plain_write_or_dele
         assert action_of(http["method"], address, {}).answered_by not in plain
     except S3Error as error:
         refused = error
-        assert (refused.code, refused.status) == ("NotImplemented", 501)  # noqa: PT017 - one of two good ends
+        assert (refused.code, refused.status) == ("NotImplemented", 501)
 
 
 def test_what_is_not_supported_destroys_nothing(server: ServerProcess) -> None:
@@ -396,7 +396,7 @@ def _send_chunked(server: ServerProcess, spoil: Callable[[bytes], bytes]) -> int
     }
     request = AWSRequest("PUT", f"{server.address}/bucket/chunked", headers)
     request.context["timestamp"] = stamp
-    pair = KeyPair(server.keys.access_key_id, server.keys.secret_access_key)
+    pair = AccessKey(server.keys.access_key_id, server.keys.secret_access_key)
     botocore_signer = S3SigV4Auth(Credentials(pair.access_key_id, pair.secret_access_key), "s3", "us-east-1")
     text = botocore_signer.string_to_sign(request, botocore_signer.canonical_request(request))
     seed = botocore_signer.signature(text, request)

@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from zerostart.credentials import KeyPair
+from zerostart.credentials import AccessKey
 from zerostart.server.aws.s3.authentication import S3Request, authenticate, chunk_signature
 from zerostart.server.aws.s3.errors import S3Error
 
-PAIR = KeyPair("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+PAIR = AccessKey("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 KEYS = {PAIR.access_key_id: PAIR}
 NOW = datetime(2013, 5, 24, tzinfo=UTC)
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

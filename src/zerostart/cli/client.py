@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from zerostart.credentials import read_credentials
+from zerostart.credentials import client_key
 from zerostart.errors import ZerostartError
 from zerostart.settings import client_endpoint_url, load_settings
 
@@ -53,7 +53,7 @@ def _client(service: str) -> Any:
     from botocore.config import Config
 
     settings = load_settings()
-    pair = read_credentials(settings.credentials_path)
+    pair = client_key(settings.credentials_path)
     session = boto3.session.Session(
         aws_access_key_id=pair.access_key_id,
         aws_secret_access_key=pair.secret_access_key,

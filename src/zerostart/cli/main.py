@@ -5,7 +5,7 @@ import sys
 import typer
 
 from zerostart import __version__
-from zerostart.cli import classify, endpoints, models, run, serve
+from zerostart.cli import classify, endpoints, keys, models, run, serve
 from zerostart.errors import ZerostartError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ classify.register(app)
 serve.register(app)
 endpoints.register(app)
 models.register(app)
+keys.register(app)
 run.register(app)
 
 

@@ -17,7 +17,7 @@ import typer
 from zerostart.certificates import Authority
 from zerostart.cli.client import ServerRefused
 from zerostart.cli.proxy import Proxy, covers_aws_host
-from zerostart.credentials import KeyPair, read_credentials
+from zerostart.credentials import AccessKey, client_key
 from zerostart.errors import InvalidInput
 from zerostart.settings import Settings, client_endpoint_url, load_settings
 
@@ -52,14 +52,14 @@ def run(
     """
     settings = load_settings()
     url = client_endpoint_url(settings)
-    pair = read_credentials(settings.credentials_path)
+    pair = client_key(settings.credentials_path)
     _check_server(url)
     if theirs := _own_aws(os.environ, pair):
         typer.echo(f"zerostart: {command[0]} uses {url}; your {theirs} is not used.", err=True)
     sys.exit(asyncio.run(_run(command, settings, url, pair, only_aws=only_aws)))
 
 
-async def _run(command: list[str], settings: Settings, url: str, pair: KeyPair, *, only_aws: bool) -> int:
+async def _run(command: list[str], settings: Settings, url: str, pair: AccessKey, *, only_aws: bool) -> int:
     authority = Authority(settings.home / "tls")
     upstream = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
     with tempfile.TemporaryDirectory(prefix="zerostart-run-") as name:
@@ -90,7 +90,7 @@ def _environment(
     folder: Path,
     settings: Settings,
     url: str,
-    pair: KeyPair,
+    pair: AccessKey,
     proxy_url: str,
     authority: Authority,
 ) -> dict[str, str]:
@@ -133,7 +133,7 @@ def _authorities(present: Mapping[str, str]) -> bytes:
     return b"".join(each.read_bytes() + b"\n" for each in own if each.is_file())
 
 
-def _own_aws(present: Mapping[str, str], pair: KeyPair) -> str | None:
+def _own_aws(present: Mapping[str, str], pair: AccessKey) -> str | None:
     """What the user has for the real AWS, in a word."""
     if present.get("AWS_ACCESS_KEY_ID") not in {None, "", pair.access_key_id}:
         return "AWS_ACCESS_KEY_ID"

@@ -37,7 +37,7 @@ def serve(
     Example: zerostart serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
     """
     from zerostart.bootstrap.server import build_server_parts
-    from zerostart.credentials import ensure_credentials
+    from zerostart.credentials import AccessKeys, ensure_credentials
     from zerostart.logs import configure_logs
     from zerostart.server.app import build_app
     from zerostart.serving.http import Gate, run_server
@@ -49,9 +49,9 @@ def serve(
     _check_address(settings.host, encrypted=tls is not None, allow_plain_http=allow_plain_http)
     configure_logs(settings.log_level)
     parts = build_server_parts(settings)
-    pair = ensure_credentials(settings.credentials_path)
+    keys = AccessKeys(ensure_credentials(settings.credentials_path), settings.access_keys_path)
     gate = Gate()
-    app = build_app(parts, {pair.access_key_id: pair}, gate)
+    app = build_app(parts, keys, gate)
     run_server(
         app,
         gate,

@@ -1,7 +1,7 @@
 """The server: every face on one port, around the services."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -12,13 +12,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zerostart.bootstrap.server import ServerParts
-from zerostart.credentials import KeyPair
+from zerostart.credentials import AccessKey
 from zerostart.errors import InstanceLost
 from zerostart.hosting.launcher import Instance
 from zerostart.metrics import TEXT_FORM, ControlPlaneMetrics
+from zerostart.server.aws.authorisation import AccessDenied
 from zerostart.server.aws.control_plane import ControlPlane
 from zerostart.server.aws.edge import AwsEdge
-from zerostart.server.aws.errors import error_response
+from zerostart.server.aws.errors import RUNTIME, error_response
 from zerostart.server.aws.query import QueryApi
 from zerostart.server.aws.runtime import Runtime
 from zerostart.server.aws.s3.gateway import S3Gateway
@@ -30,13 +31,13 @@ from zerostart.serving.http import Gate
 _SCRAPE_TIMEOUT_S = 2.0
 
 
-def build_app(parts: ServerParts, keys: dict[str, KeyPair], gate: Gate) -> ASGIApp:
+def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate) -> ASGIApp:
     """The ASGI application. Its lifespan starts the reconciler, and at the end stops every instance."""
     settings, metrics = parts.settings, ControlPlaneMetrics()
     control_plane = ControlPlane(
         parts.models, parts.endpoint_configs, parts.endpoints, parts.tags, parts.logs, parts.arns
     )
-    runtime = Runtime(parts.invocations, parts.async_invocations, metrics, settings.region)
+    runtime = Runtime(parts.invocations, parts.async_invocations, metrics, parts.arns)
     query_api = QueryApi(settings.region)
     edge = AwsEdge(control_plane, runtime, query_api, keys, gate, metrics, settings.max_body_bytes)
 
@@ -45,9 +46,9 @@ def build_app(parts: ServerParts, keys: dict[str, KeyPair], gate: Gate) -> ASGIA
 
     async def expose(request: Request) -> Response:
         try:
-            edge.authenticate_reader(request)
-        except AuthenticationError as error:
-            return error_response(error, {}, "metrics")
+            edge.authorise_reader(request, "cloudwatch:GetMetricData")
+        except (AuthenticationError, AccessDenied) as error:
+            return error_response(error, RUNTIME, "metrics")
         return Response(metrics.exposition(await _instance_metrics(parts)), headers={"Content-Type": TEXT_FORM})
 
     @asynccontextmanager

@@ -7,7 +7,9 @@ from typing import Any
 from botocore import xform_name
 from starlette.responses import Response
 
-from zerostart.errors import InvalidInput
+from zerostart.credentials import AccessKey
+from zerostart.errors import InvalidInput, shortened
+from zerostart.server.aws.authorisation import authorise, operation_resource
 from zerostart.server.aws.endpoint import EndpointOperations
 from zerostart.server.aws.endpoint_config import EndpointConfigOperations
 from zerostart.server.aws.errors import coded_response
@@ -52,13 +54,14 @@ class ControlPlane:
             EndpointOperations(endpoints, arns),
             TagOperations(tags),
         )
+        self._arns = arns
         self._services = {
             "SageMaker": ("sagemaker", _handlers(OPERATIONS, groups)),
             LOGS_TARGET: ("logs", _handlers(LOG_OPERATIONS, (LogOperations(logs, arns.region),))),
         }
 
-    def answer(self, target: str, body: bytes, request_id: str) -> Response:
-        """The answer to one operation. Raises what the service raises."""
+    def answer(self, target: str, body: bytes, caller: AccessKey, request_id: str) -> Response:
+        """The answer to one operation. Raises AccessDenied, and what the service raises."""
         prefix, _, name = target.partition(".")
         service, handlers = self._services.get(prefix, self._services["SageMaker"])
         handler = handlers.get(name) if prefix in self._services else None
@@ -66,8 +69,10 @@ class ControlPlane:
             known = ", ".join(handlers)
             message = f"Operation {target!r} is not supported by Zerostart. It has: {known}."
             return coded_response("UnknownOperationException", 400, {"message": message}, request_id)
+        document = _document(body)
+        authorise(caller, f"{service}:{name}", operation_resource(name, document, self._arns))
         operation = service_model(service).operation_model(name)
-        result = handler(check_input(operation, _document(body)))
+        result = handler(check_input(operation, document))
         content = b"" if operation.output_shape is None else json.dumps(shape_output(operation, result or {})).encode()
         return Response(content, headers={"x-amzn-RequestId": request_id}, media_type="application/x-amz-json-1.1")
 
@@ -80,8 +85,11 @@ def _handlers(names: Sequence[str], groups: Sequence[object]) -> dict[str, Handl
     }
 
 
-def _document(body: bytes) -> Any:
+def _document(body: bytes) -> Mapping[str, Any]:
     try:
-        return json.loads(body or b"{}")
+        document = json.loads(body or b"{}")
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"The body is not valid JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise InvalidInput(f"The body is not a JSON object but {shortened(document)}.")
+    return document

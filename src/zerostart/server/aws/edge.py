@@ -3,7 +3,8 @@
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 
 from starlette.concurrency import run_in_threadpool
@@ -11,9 +12,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from zerostart.credentials import KeyPair
+from zerostart.credentials import AccessKey
 from zerostart.errors import ZerostartError
 from zerostart.metrics import ControlPlaneMetrics
+from zerostart.server.aws.authorisation import authorise
 from zerostart.server.aws.control_plane import LOGS_TARGET, ControlPlane
 from zerostart.server.aws.errors import CONTROL_PLANE, LOGS, RUNTIME, error_response
 from zerostart.server.aws.query import QueryApi, queried_service, query_error_response
@@ -26,14 +28,14 @@ _CONTROL_BODY_BYTES = 1024 * 1024
 
 
 class AwsEdge:
-    """Routes of the AWS face. `keys` maps access key ids to key pairs."""
+    """Routes of the AWS face. `keys` holds the keys that are valid now, by their ids."""
 
     def __init__(
         self,
         control_plane: ControlPlane,
         runtime: Runtime,
         query_api: QueryApi,
-        keys: Mapping[str, KeyPair],
+        keys: Mapping[str, AccessKey],
         gate: Gate,
         metrics: ControlPlaneMetrics,
         max_body_bytes: int,
@@ -54,76 +56,76 @@ class AwsEdge:
             Route("/endpoints/{name}/async-invocations", self._async_invocation, methods=["POST"]),
         ]
 
-    def authenticate_reader(self, request: Request) -> None:
-        """Let a GET without a body pass if it is signed or has a bearer key. Raises AuthenticationError."""
-        _authenticated(request, b"", self._keys, bearer=True)
+    def authorise_reader(self, request: Request, action: str) -> None:
+        """Let a GET without a body pass if its key may do this. Raises AuthenticationError and AccessDenied."""
+        authorise(self._caller(request, b"", bearer=True), action, "*")
 
     async def _operation(self, request: Request) -> Response:
-        if service := queried_service(request.headers):
-            return await self._query(request, service)
-        log = RequestLog(request)
-        log.fields["operation"] = request.headers.get("x-amz-target", "")[:100]
-        try:
-            async with self._gate.passage():
-                body = await read_body(request, _CONTROL_BODY_BYTES)
-                _authenticated(request, body, self._keys, bearer=False)
-                target = request.headers.get("x-amz-target", "")
-                response = await run_in_threadpool(self._control_plane.answer, target, body, log.request_id)
-        except ClientDisconnect:
-            response = Response(status_code=CALLER_LEFT)
-        except Exception as error:  # noqa: BLE001 - every failure gets an answer in AWS's form
-            _log_if_unexpected(error, log.request_id)
-            is_logs = request.headers.get("x-amz-target", "").startswith(LOGS_TARGET)
-            response = error_response(error, LOGS if is_logs else CONTROL_PLANE, log.request_id)
-        return log.closed(response)
+        service = queried_service(request.headers)
+        target = request.headers.get("x-amz-target", "")
+        log = RequestLog(request, operation=service or target[:100])
+        errors = LOGS if target.startswith(LOGS_TARGET) else CONTROL_PLANE
 
-    async def _query(self, request: Request, service: str) -> Response:
-        log = RequestLog(request)
-        log.fields["operation"] = service
-        try:
-            async with self._gate.passage():
-                body = await read_body(request, _CONTROL_BODY_BYTES)
-                caller = _authenticated(request, body, self._keys, bearer=False)
-                response = await run_in_threadpool(self._query_api.answer, service, body, caller, log.request_id)
-        except ClientDisconnect:
-            response = Response(status_code=CALLER_LEFT)
-        except Exception as error:  # noqa: BLE001 - every failure gets an answer in AWS's form
-            _log_if_unexpected(error, log.request_id)
-            response = query_error_response(error, log.request_id)
-        return log.closed(response)
+        async def answer() -> Response:
+            body = await read_body(request, _CONTROL_BODY_BYTES)
+            caller = self._caller(request, body, bearer=False)
+            face, name = (self._query_api, service) if service else (self._control_plane, target)
+            return await run_in_threadpool(face.answer, name, body, caller, log.request_id)
+
+        def refusal(error: Exception) -> Response:
+            refused = query_error_response if service else partial(error_response, table=errors)
+            return refused(error, request_id=log.request_id)
+
+        return await self._answered(answer, refusal, log)
 
     async def _invocation(self, request: Request) -> Response:
-        log = RequestLog(request)
         endpoint = str(request.path_params["name"])
-        log.fields |= {"operation": "InvokeEndpoint", "endpoint": endpoint[:63]}
-        try:
-            async with self._gate.passage():
-                body = await read_body(request, self._max_body_bytes)
-                _authenticated(request, body, self._keys, bearer=True)
-                answer = await unless_caller_left(request, self._runtime.answer(request, body, log.request_id))
-                response = answer or Response(status_code=CALLER_LEFT)
-        except ClientDisconnect:
-            response = Response(status_code=CALLER_LEFT)
-        except Exception as error:  # noqa: BLE001 - every failure gets an answer in AWS's form
-            _log_if_unexpected(error, log.request_id)
-            response = error_response(error, RUNTIME, log.request_id)
+        log = RequestLog(request, operation="InvokeEndpoint", endpoint=endpoint[:63])
+
+        async def answer() -> Response:
+            body = await read_body(request, self._max_body_bytes)
+            self._runtime.authorise(self._caller(request, body, bearer=True), "InvokeEndpoint", endpoint)
+            given = await unless_caller_left(request, self._runtime.answer(request, body, log.request_id))
+            return given or Response(status_code=CALLER_LEFT)
+
+        response = await self._answered(answer, partial(error_response, table=RUNTIME, request_id=log.request_id), log)
         self._count(endpoint, response)
-        return log.closed(response)
+        return response
 
     async def _async_invocation(self, request: Request) -> Response:
-        log = RequestLog(request)
-        log.fields |= {"operation": "InvokeEndpointAsync", "endpoint": str(request.path_params["name"])[:63]}
+        endpoint = str(request.path_params["name"])
+        log = RequestLog(request, operation="InvokeEndpointAsync", endpoint=endpoint[:63])
+
+        async def answer() -> Response:
+            body = await read_body(request, _CONTROL_BODY_BYTES)
+            self._runtime.authorise(self._caller(request, body, bearer=True), "InvokeEndpointAsync", endpoint)
+            return await self._runtime.answer_later(request, body, log.request_id)
+
+        return await self._answered(answer, partial(error_response, table=RUNTIME, request_id=log.request_id), log)
+
+    async def _answered(
+        self, answer: Callable[[], Awaitable[Response]], refusal: Callable[[Exception], Response], log: "RequestLog"
+    ) -> Response:
+        """The answer, or in its place what is told of its failure; one line of log either way."""
         try:
             async with self._gate.passage():
-                body = await read_body(request, _CONTROL_BODY_BYTES)
-                _authenticated(request, body, self._keys, bearer=True)
-                response = await self._runtime.answer_later(request, body, log.request_id)
+                response = await answer()
         except ClientDisconnect:
             response = Response(status_code=CALLER_LEFT)
-        except Exception as error:  # noqa: BLE001 - every failure gets an answer in AWS's form
-            _log_if_unexpected(error, log.request_id)
-            response = error_response(error, RUNTIME, log.request_id)
+        except Exception as error:
+            if not isinstance(error, ZerostartError | AuthenticationError):
+                logger.exception("request %s failed", log.request_id)
+            response = refusal(error)
         return log.closed(response)
+
+    def _caller(self, request: Request, body: bytes, *, bearer: bool) -> AccessKey:
+        """Whose key it is. Raises AuthenticationError."""
+        header = request.headers.get("authorization", "")
+        if bearer and header.startswith("Bearer "):
+            return authenticate_bearer(header, self._keys)
+        query = request.scope["query_string"].decode("ascii")
+        signed = SignedRequest(request.method, raw_path(request), query, header_map(request), body)
+        return authenticate(signed, self._keys)
 
     def _count(self, endpoint: str, response: Response) -> None:
         """Count an invocation; what never reached an endpoint is counted under no endpoint's name."""
@@ -145,10 +147,10 @@ class AwsEdge:
 class RequestLog:
     """One structured line a request, without its text."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, **fields: object) -> None:
         self._started_s = time.monotonic()
         self.request_id = str(uuid.uuid4())
-        self.fields: dict[str, object] = {"request_id": self.request_id, "path": request.url.path[:200]}
+        self.fields: dict[str, object] = {"request_id": self.request_id, "path": request.url.path[:200], **fields}
 
     def closed(self, response: Response) -> Response:
         """Write the line, and pass the response on."""
@@ -162,14 +164,6 @@ class RequestLog:
         return response
 
 
-def _authenticated(request: Request, body: bytes, keys: Mapping[str, KeyPair], *, bearer: bool) -> KeyPair:
-    header = request.headers.get("authorization", "")
-    if bearer and header.startswith("Bearer "):
-        return authenticate_bearer(header, keys)
-    query = request.scope["query_string"].decode("ascii")
-    return authenticate(SignedRequest(request.method, raw_path(request), query, header_map(request), body), keys)
-
-
 def header_map(request: Request) -> dict[str, str]:
     """Headers by their names in lower case; one that came several times has its values in one."""
     headers: dict[str, str] = {}
@@ -181,8 +175,3 @@ def header_map(request: Request) -> dict[str, str]:
 def raw_path(request: Request) -> str:
     """The path as on the wire, still percent-encoded."""
     return str(request.scope.get("raw_path", request.url.path.encode()).decode("latin-1").partition("?")[0])
-
-
-def _log_if_unexpected(error: Exception, request_id: str) -> None:
-    if not isinstance(error, ZerostartError | AuthenticationError):
-        logger.error("request %s failed", request_id, exc_info=error)

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from starlette.responses import Response
 
 from zerostart import errors
+from zerostart.server.aws.authorisation import AccessDenied
 from zerostart.server.aws.sigv4 import AuthenticationError
 
 Code = tuple[str, int]
 
 CONTROL_PLANE: Mapping[type[Exception], Code] = {
+    AccessDenied: ("AccessDeniedException", 400),
     errors.BodyTooLarge: ("ValidationException", 413),
     errors.InvalidInput: ("ValidationException", 400),
     errors.InvalidArtefact: ("ValidationException", 400),
@@ -22,12 +24,14 @@ CONTROL_PLANE: Mapping[type[Exception], Code] = {
 }
 
 LOGS: Mapping[type[Exception], Code] = {
+    AccessDenied: ("AccessDeniedException", 400),
     errors.InvalidInput: ("InvalidParameterException", 400),
     errors.NotFound: ("ResourceNotFoundException", 400),
     errors.Draining: ("ServiceUnavailableException", 503),
 }
 
 RUNTIME: Mapping[type[Exception], Code] = {
+    AccessDenied: ("AccessDeniedException", 403),
     errors.BodyTooLarge: ("ValidationError", 413),
     errors.InvalidInput: ("ValidationError", 400),
     errors.NotFound: ("ValidationError", 400),

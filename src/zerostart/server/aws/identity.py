@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from zerostart.credentials import KeyPair
+from zerostart.credentials import AccessKey
+from zerostart.server.aws.authorisation import ROLE_NAME, caller_arn
 from zerostart.services.arn import ACCOUNT_ID
 
-ROLE = "zerostart"
 _CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 _TRUST = {
     "Version": "2012-10-17",
@@ -23,10 +23,10 @@ _TRUST = {
 class StsOperations:
     """One method an operation: GetCallerIdentity is get_caller_identity."""
 
-    def get_caller_identity(self, _asked: Mapping[str, Any], caller: KeyPair) -> dict[str, Any]:
+    def get_caller_identity(self, _asked: Mapping[str, Any], caller: AccessKey) -> dict[str, Any]:
         """GetCallerIdentity: this installation's role, with the access key as session, so that SDKs find a role."""
-        arn = f"arn:aws:sts::{ACCOUNT_ID}:assumed-role/{ROLE}/{caller.access_key_id}"
-        return {"Account": ACCOUNT_ID, "Arn": arn, "UserId": f"{_identifier('AROA', ROLE)}:{caller.access_key_id}"}
+        user_id = f"{_identifier('AROA', ROLE_NAME)}:{caller.access_key_id}"
+        return {"Account": ACCOUNT_ID, "Arn": caller_arn(caller), "UserId": user_id}
 
 
 class IamOperations:
@@ -35,7 +35,7 @@ class IamOperations:
     def __init__(self, region: str) -> None:
         self._region = region
 
-    def get_role(self, asked: Mapping[str, Any], _caller: KeyPair) -> dict[str, Any]:
+    def get_role(self, asked: Mapping[str, Any], _caller: AccessKey) -> dict[str, Any]:
         """GetRole: any name, since roles are shown here and grant nothing."""
         name = asked["RoleName"]
         return {
@@ -51,7 +51,7 @@ class IamOperations:
             }
         }
 
-    def get_user(self, asked: Mapping[str, Any], caller: KeyPair) -> dict[str, Any]:
+    def get_user(self, asked: Mapping[str, Any], caller: AccessKey) -> dict[str, Any]:
         """GetUser: the caller, or the name that was asked for."""
         name = asked.get("UserName") or caller.access_key_id
         return {
@@ -64,8 +64,8 @@ class IamOperations:
             }
         }
 
-    def simulate_principal_policy(self, asked: Mapping[str, Any], _caller: KeyPair) -> dict[str, Any]:
-        """SimulatePrincipalPolicy: a key of this installation may do all that it has, so every action is allowed."""
+    def simulate_principal_policy(self, asked: Mapping[str, Any], _caller: AccessKey) -> dict[str, Any]:
+        """SimulatePrincipalPolicy, as SDKs ask it of a role that shall run things here: nothing is kept from it."""
         resources = asked.get("ResourceArns") or ["*"]
         results = [
             {"EvalActionName": action, "EvalResourceName": resource, "EvalDecision": "allowed"}

@@ -14,8 +14,9 @@ from botocore import xform_name
 from botocore.model import Shape
 from starlette.responses import Response
 
-from zerostart.credentials import KeyPair
+from zerostart.credentials import AccessKey
 from zerostart.errors import InvalidInput, NotFound, ZerostartError
+from zerostart.server.aws.authorisation import AccessDenied, authorise
 from zerostart.server.aws.identity import IamOperations, StsOperations
 from zerostart.server.aws.service_model import check_input, service_model
 from zerostart.server.aws.sigv4 import AuthenticationError
@@ -49,7 +50,7 @@ class QueryApi:
     def __init__(self, region: str) -> None:
         self._groups = {"sts": StsOperations(), "iam": IamOperations(region)}
 
-    def answer(self, service: str, body: bytes, caller: KeyPair, request_id: str) -> Response:
+    def answer(self, service: str, body: bytes, caller: AccessKey, request_id: str) -> Response:
         """The answer to one operation. Raises InvalidInput and NotFound."""
         try:
             fields = dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=_MOST_FIELDS))
@@ -61,10 +62,11 @@ class QueryApi:
             return _error(
                 "InvalidAction", 400, f"Could not find operation {name[:100]}: Zerostart has {known}.", request_id
             )
+        authorise(caller, f"{service}:{name}", "*")
         operation = service_model(service).operation_model(name)
         fields.pop("Version", None)
         asked = check_input(operation, _parsed(operation.input_shape, fields) if operation.input_shape else {})
-        handler: Callable[[Mapping[str, Any], KeyPair], dict[str, Any]]
+        handler: Callable[[Mapping[str, Any], AccessKey], dict[str, Any]]
         handler = getattr(self._groups[service], xform_name(name))
         return _result(service, operation.output_shape, name, handler(asked, caller), request_id)
 
@@ -74,6 +76,8 @@ def query_error_response(error: Exception, request_id: str) -> Response:
     if isinstance(error, AuthenticationError):
         code = _AUTHENTICATION_CODES.get(error.code, error.code.removesuffix("Exception"))
         return _error(code, 403, str(error), request_id)
+    if isinstance(error, AccessDenied):
+        return _error("AccessDenied", 403, str(error), request_id)
     if isinstance(error, NotFound):
         return _error("NoSuchEntity", 404, str(error), request_id)
     if isinstance(error, InvalidInput):

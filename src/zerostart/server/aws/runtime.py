@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from zerostart.credentials import AccessKey
 from zerostart.errors import InvalidInput, InvocationTimeout
 from zerostart.hosting.launcher import InstanceReply
 from zerostart.metrics import ControlPlaneMetrics
+from zerostart.server.aws.authorisation import authorise
 from zerostart.server.aws.errors import coded_response
 from zerostart.server.aws.service_model import check_input, service_model
 from zerostart.server.aws.support import refuse_unsupported
-from zerostart.services.arn import ACCOUNT_ID
+from zerostart.services.arn import ACCOUNT_ID, Arns
 from zerostart.services.async_invocation import AsyncInvocationService, AsyncSubmission
 from zerostart.services.invocation import Invocation, InvocationResult, InvocationService
 
@@ -48,12 +50,16 @@ class Runtime:
         service: InvocationService,
         asynchronous: AsyncInvocationService,
         metrics: ControlPlaneMetrics,
-        region: str,
+        arns: Arns,
     ) -> None:
         self._service = service
         self._asynchronous = asynchronous
         self._metrics = metrics
-        self._region = region
+        self._arns = arns
+
+    def authorise(self, caller: AccessKey, operation: str, endpoint: str) -> None:
+        """Return if the caller may do this with the endpoint. Raises AccessDenied."""
+        authorise(caller, f"sagemaker:{operation}", self._arns.of("endpoint", endpoint))
 
     async def answer(self, request: Request, body: bytes, request_id: str) -> Response:
         """The answer to one invocation. Raises what the service raises."""
@@ -102,7 +108,7 @@ class Runtime:
             "Message": message,
             "OriginalStatusCode": status,
             "OriginalMessage": words,
-            "LogStreamArn": f"arn:aws:logs:{self._region}:{ACCOUNT_ID}:log-group:{log}",
+            "LogStreamArn": f"arn:aws:logs:{self._arns.region}:{ACCOUNT_ID}:log-group:{log}",
         }
         return coded_response("ModelError", 424, members, request_id)
 

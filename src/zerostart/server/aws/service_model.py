@@ -18,11 +18,9 @@ def service_model(service: str) -> ServiceModel:
     return botocore.session.Session().get_service_model(service)
 
 
-def check_input(operation: OperationModel, value: Any) -> dict[str, Any]:
+def check_input(operation: OperationModel, value: Mapping[str, Any]) -> Mapping[str, Any]:
     """`value` if it fits the operation's input; raises InvalidInput with every violation, in AWS's words."""
     shape = operation.input_shape
-    if not isinstance(value, dict):
-        raise InvalidInput(f"The body of {operation.name} must be a JSON object.")
     violations: list[str] = []
     if shape is not None:
         _check(shape, value, "", violations)

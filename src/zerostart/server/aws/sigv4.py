@@ -15,7 +15,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from zerostart.credentials import KeyPair
+from zerostart.credentials import AccessKey
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 _WINDOW = timedelta(minutes=15)
@@ -66,7 +66,7 @@ class _Signer(SigV4Auth):
         return request.headers
 
 
-def authenticate(request: SignedRequest, keys: Mapping[str, KeyPair], now: datetime | None = None) -> KeyPair:
+def authenticate(request: SignedRequest, keys: Mapping[str, AccessKey], now: datetime | None = None) -> AccessKey:
     """The key pair that signed `request`. Raises AuthenticationError."""
     claim = claim_of(request.headers.get("authorization"))
     pair = keys.get(claim.access_key_id)
@@ -87,7 +87,7 @@ def authenticate(request: SignedRequest, keys: Mapping[str, KeyPair], now: datet
     return pair
 
 
-def authenticate_bearer(header: str, keys: Mapping[str, KeyPair]) -> KeyPair:
+def authenticate_bearer(header: str, keys: Mapping[str, AccessKey]) -> AccessKey:
     """The key pair whose secret is the bearer key in an Authorization header. Raises AuthenticationError."""
     given = hashlib.sha256(header.removeprefix("Bearer ").strip().encode()).digest()
     found = [
@@ -162,7 +162,7 @@ def check_signed_headers(request: SignedRequest, claim: Claim) -> None:
         )
 
 
-def _signature(request: SignedRequest, claim: Claim, pair: KeyPair, moment: datetime) -> str:
+def _signature(request: SignedRequest, claim: Claim, pair: AccessKey, moment: datetime) -> str:
     """The signature that the owner of `pair` would give this request. The body's own hash counts, not a header's."""
     headers = {name: request.headers[name] for name in claim.signed_headers}
     stated = headers.get("x-amz-content-sha256")

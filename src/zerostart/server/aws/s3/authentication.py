@@ -17,7 +17,7 @@ from botocore.auth import HmacV1Auth, S3SigV4Auth
 from botocore.awsrequest import AWSRequest, HeadersDict
 from botocore.credentials import Credentials
 
-from zerostart.credentials import KeyPair
+from zerostart.credentials import AccessKey
 from zerostart.server.aws.s3.errors import S3Error
 from zerostart.server.aws.sigv4 import (
     ALGORITHM,
@@ -50,7 +50,7 @@ class S3Request:
 class Signer:
     """Who signed. `payload` is the stated hash of the body, or what stands for it; the rest signs chunks of it."""
 
-    pair: KeyPair
+    pair: AccessKey
     payload: str
     seed_signature: str = ""
     claim: Claim | None = None
@@ -60,7 +60,7 @@ class Signer:
 class _Signature(S3SigV4Auth):
     """botocore's S3 signer over exactly the signed headers, with a payload hash that is known already."""
 
-    def __init__(self, pair: KeyPair, claim: Claim, payload: str) -> None:
+    def __init__(self, pair: AccessKey, claim: Claim, payload: str) -> None:
         super().__init__(Credentials(pair.access_key_id, pair.secret_access_key), claim.service, claim.region)
         self._payload = payload
 
@@ -84,7 +84,7 @@ def _parameters(query: str) -> dict[str, str]:
     return dict(parse_qsl(query, keep_blank_values=True))
 
 
-def authenticate(request: S3Request, keys: Mapping[str, KeyPair], now: datetime | None = None) -> Signer:
+def authenticate(request: S3Request, keys: Mapping[str, AccessKey], now: datetime | None = None) -> Signer:
     """Who signed the request. Raises S3Error."""
     moment = now or datetime.now(UTC)
     try:
@@ -105,7 +105,7 @@ _CODES = {
 }
 
 
-def _signed(request: S3Request, keys: Mapping[str, KeyPair], now: datetime) -> Signer:
+def _signed(request: S3Request, keys: Mapping[str, AccessKey], now: datetime) -> Signer:
     claim = claim_of(request.headers.get("authorization"))
     pair = _pair(keys, claim.access_key_id)
     payload = request.headers.get("x-amz-content-sha256")
@@ -123,7 +123,7 @@ def _signed(request: S3Request, keys: Mapping[str, KeyPair], now: datetime) -> S
     return Signer(pair, payload, claim.signature, claim, signed_at)
 
 
-def _presigned(request: S3Request, keys: Mapping[str, KeyPair], now: datetime) -> Signer:
+def _presigned(request: S3Request, keys: Mapping[str, AccessKey], now: datetime) -> Signer:
     given = _parameters(request.query)
     scope = given.get("X-Amz-Credential", "").split("/")
     if given.get("X-Amz-Algorithm") != ALGORITHM or len(scope) != 5 or not given.get("X-Amz-Expires", "").isdecimal():
@@ -156,7 +156,7 @@ def _presigned(request: S3Request, keys: Mapping[str, KeyPair], now: datetime) -
     return Signer(pair, payload)
 
 
-def _presigned_v2(request: S3Request, keys: Mapping[str, KeyPair], now: datetime) -> Signer:
+def _presigned_v2(request: S3Request, keys: Mapping[str, AccessKey], now: datetime) -> Signer:
     given = _parameters(request.query)
     pair = _pair(keys, given["AWSAccessKeyId"])
     expires = given.get("Expires", "")
@@ -177,7 +177,7 @@ def _presigned_v2(request: S3Request, keys: Mapping[str, KeyPair], now: datetime
 class _SignatureV2(HmacV1Auth):
     """botocore's Version 2 signer with the expiry in the place of the date, as presigned URLs have it."""
 
-    def __init__(self, pair: KeyPair, expires: str) -> None:
+    def __init__(self, pair: AccessKey, expires: str) -> None:
         super().__init__(Credentials(pair.access_key_id, pair.secret_access_key))
         self._expires = expires
 
@@ -208,7 +208,7 @@ def _chained(signer: Signer, algorithm: str, previous: str, hashes: tuple[str, .
 
 
 def _calculated(
-    method: str, url: str, headers: Mapping[str, str], pair: KeyPair, claim: Claim, payload: str, signed_at: datetime
+    method: str, url: str, headers: Mapping[str, str], pair: AccessKey, claim: Claim, payload: str, signed_at: datetime
 ) -> str:
     request = AWSRequest(method, url, headers)
     request.context["timestamp"] = signed_at.strftime(TIME_FORM)
@@ -225,7 +225,7 @@ def _compare(expected: str, given: str) -> None:
         )
 
 
-def _pair(keys: Mapping[str, KeyPair], access_key_id: str) -> KeyPair:
+def _pair(keys: Mapping[str, AccessKey], access_key_id: str) -> AccessKey:
     pair = keys.get(access_key_id)
     if pair is None:
         raise S3Error(

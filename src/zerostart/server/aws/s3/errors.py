@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 from starlette.responses import Response
 
 from zerostart import errors
+from zerostart.server.aws.authorisation import AccessDenied
 
 _STATUSES = {
     "AccessDenied": 403,
@@ -39,6 +40,7 @@ _STATUSES = {
     "XAmzContentSHA256Mismatch": 400,
 }
 _CODES: Mapping[type[Exception], str] = {
+    AccessDenied: "AccessDenied",
     errors.AlreadyExists: "BucketAlreadyOwnedByYou",
     errors.BodyTooLarge: "EntityTooLarge",
     errors.Draining: "SlowDown",

@@ -8,8 +8,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from zerostart.credentials import KeyPair
+from zerostart.credentials import AccessKey
 from zerostart.errors import Draining, ZerostartError
+from zerostart.server.aws.authorisation import authorise
 from zerostart.server.aws.edge import RequestLog, header_map, raw_path
 from zerostart.server.aws.s3.address import Address, address_of, is_for_s3, resource_of
 from zerostart.server.aws.s3.authentication import S3Request, authenticate
@@ -33,7 +34,7 @@ class Action:
 class S3Gateway:
     """S3 on the server's one port."""
 
-    def __init__(self, operations: S3Operations, keys: Mapping[str, KeyPair], gate: Gate) -> None:
+    def __init__(self, operations: S3Operations, keys: Mapping[str, AccessKey], gate: Gate) -> None:
         self._operations = operations
         self._keys = keys
         self._gate = gate
@@ -77,11 +78,17 @@ class S3Gateway:
         address = address_of(path, query, headers)
         action = action_of(request.method, address, headers)
         log.fields |= {"operation": action.permission, "path": path[:200]}
+        authorise(signer.pair, action.permission, _arn(address))
         owner = headers.get("x-amz-expected-bucket-owner")
         if owner is not None and owner != ACCOUNT_ID:
             raise S3Error("AccessDenied", f"The bucket belongs to account {ACCOUNT_ID}, not to {owner[:20]}.")
         operation: Callable[[Call], Awaitable[Response]] = getattr(self._operations, action.answered_by)
         return await operation(Call(request, address, Body(request, signer)))
+
+
+def _arn(address: Address) -> str:
+    name = "/".join(filter(None, (address.bucket, address.key)))
+    return f'"arn:aws:s3:::{name}"' if name else "*"
 
 
 def action_of(method: str, address: Address, headers: Mapping[str, str]) -> Action:
