@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from zerostart.errors import InvalidSettings
-from zerostart.settings import Settings, client_endpoint_url, instance_environment, load_settings
+from zerostart.settings import Settings, instance_environment, load_settings, server_address
 
 
 def env(home: Path, **values: str) -> dict[str, str]:
@@ -116,8 +116,8 @@ def test_an_instance_inherits_its_settings_and_no_credentials(tmp_path: Path) ->
 
 def test_the_client_finds_the_server_by_aws_endpoint_url_first(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, port=9000)
-    assert client_endpoint_url(settings, {}) == "http://127.0.0.1:9000"
-    assert client_endpoint_url(settings, {"AWS_ENDPOINT_URL": "http://elsewhere"}) == "http://elsewhere"
+    assert server_address(settings, {}).url == "http://127.0.0.1:9000"
+    assert server_address(settings, {"AWS_ENDPOINT_URL": "http://elsewhere"}).url == "http://elsewhere"
 
 
 def test_every_setting_is_described() -> None:

@@ -1,15 +1,20 @@
 """This installation's certificate authority, and certificates of it for one host at a time.
 
 Only programs that are told of it trust it. Its key is readable by this user alone, and the authority is constrained to
-names of AWS and of this machine, so that it could not vouch for any other site even if the key were stolen.
+names of AWS, of this machine and of private networks, so that it could not vouch for any site of others even if the key
+were stolen.
 """
 
 import contextlib
 import datetime as dt
 import ipaddress
 import os
+import re
+import socket
 import ssl
 import tempfile
+import time
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,8 +25,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from zerostart.errors import InvalidSettings
 
-_NAMES = ("amazonaws.com", "amazonaws.com.cn", "api.aws", "localhost")
-_ADDRESSES = ("127.0.0.0/8", "::1/128")
+# Names of AWS for `zerostart run`, and for `serve --tls` what is nobody's on the internet: private names and addresses
+# (RFC 6761, 6762, 8375, ICANN's .internal; RFC 1918, 3927, 4193, 4291), with this machine's own names.
+_NAMES = (
+    *("amazonaws.com", "amazonaws.com.cn", "api.aws"),
+    *("localhost", "local", "internal", "home.arpa"),
+)
+_ADDRESSES = (
+    *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
+    *("::1/128", "fc00::/7", "fe80::/10"),
+)
+_HOST_NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
 _AUTHORITY_DAYS = 3650
 _LEAF_DAYS = 7
 
@@ -45,6 +59,24 @@ class Authority:
     def certificate_pem(self) -> bytes:
         """The authority's certificate, without its key."""
         return self._certificate.public_bytes(serialization.Encoding.PEM)
+
+    def publish(self, path: Path) -> None:
+        """Write the certificate, without its key, where clients may read it."""
+        temporary = path.with_suffix(".new")
+        temporary.write_bytes(self.certificate_pem)
+        temporary.rename(path)
+
+    def refuse_others(self, hosts: Sequence[str]) -> None:
+        """Raise InvalidSettings for a name or address that this authority may not vouch for."""
+        constraints = self._certificate.extensions.get_extension_for_class(x509.NameConstraints).value
+        permitted = constraints.permitted_subtrees or []
+        for host in hosts:
+            if not any(_covers(subtree, _general_name(host)) for subtree in permitted):
+                raise InvalidSettings(
+                    f"This installation's authority may not vouch for {host}: it is for private names and addresses. "
+                    f"Give --tls-cert and --tls-key of an authority that may. (If {host} has become this machine's "
+                    f"name, remove {self.path}: the next start makes another authority.)"
+                )
 
     def leaf_pem(self, *hosts: str) -> bytes:
         """A new key and a certificate for these host names and addresses, valid for a week."""
@@ -79,6 +111,25 @@ class Authority:
         return context
 
 
+def renewing_context(authority: Authority, hosts: Sequence[str]) -> ssl.SSLContext:
+    """A server's context for these hosts, whose certificate is made anew every day that connections come."""
+    authority.refuse_others(hosts)
+    of_day = lru_cache(maxsize=1)(lambda _day: authority.server_context(*hosts))
+
+    def choose(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        connection.context = of_day(int(time.time()) // 86400)
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.sni_callback = choose
+    return context
+
+
+def own_names() -> list[str]:
+    """This machine's names, short and full."""
+    names = (socket.gethostname(), socket.getfqdn())
+    return sorted({name.lower() for name in names if _HOST_NAME.fullmatch(name.lower())})
+
+
 class HostCertificates:
     """TLS contexts of an authority, one for each host that was asked for lately."""
 
@@ -91,7 +142,7 @@ def _make(path: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     now = dt.datetime.now(dt.UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Zerostart, this installation only")])
-    permitted: list[x509.GeneralName] = [x509.DNSName(each) for each in _NAMES]
+    permitted: list[x509.GeneralName] = [x509.DNSName(each) for each in {*_NAMES, *own_names()}]
     permitted += [x509.IPAddress(ipaddress.ip_network(each)) for each in _ADDRESSES]
     certificate = (
         x509.CertificateBuilder()
@@ -137,6 +188,15 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+
+
+def _covers(subtree: x509.GeneralName, name: x509.GeneralName) -> bool:
+    """Whether a constraint permits a name, as RFC 5280 has it."""
+    if isinstance(subtree, x509.IPAddress) and isinstance(name, x509.IPAddress):
+        return ipaddress.ip_address(str(name.value)) in ipaddress.ip_network(str(subtree.value))
+    if isinstance(subtree, x509.DNSName) and isinstance(name, x509.DNSName):
+        return f".{name.value.lower()}".endswith(f".{subtree.value}")
+    return False
 
 
 def _general_name(host: str) -> x509.GeneralName:

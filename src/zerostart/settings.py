@@ -1,6 +1,7 @@
 """All settings: read once here, from the environment or `$ZEROSTART_HOME/zerostart.toml`, and passed on as values."""
 
 import dataclasses
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -72,6 +73,16 @@ class Settings:
         return self.home / "access-keys.json"
 
     @property
+    def address_path(self) -> Path:
+        """Where the running server says how it is reached."""
+        return self.home / "server.json"
+
+    @property
+    def tls_folder(self) -> Path:
+        """This installation's certificate authority."""
+        return self.home / "tls"
+
+    @property
     def models_folder(self) -> Path:
         """Where artefacts that are not built in are kept."""
         return self.home / "models"
@@ -107,10 +118,32 @@ def instance_environment(settings: Settings, environment: Mapping[str, str] | No
     return kept | {f"{PREFIX}{name.upper()}": str(getattr(settings, name)) for name in _MODEL_SERVER_SETTINGS}
 
 
-def client_endpoint_url(settings: Settings, environment: Mapping[str, str] | None = None) -> str:
-    """Where the CLI finds the server: AWS_ENDPOINT_URL, or this installation's own address."""
+@dataclass(frozen=True)
+class ServerAddress:
+    """Where clients on this machine reach a server, and the file of the authority to trust there if it needs one."""
+
+    url: str
+    ca_bundle: str | None = None
+
+
+def server_address(settings: Settings, environment: Mapping[str, str] | None = None) -> ServerAddress:
+    """Where the CLI finds the server: AWS_ENDPOINT_URL, else what the server wrote down, else where one would be."""
     env = os.environ if environment is None else environment
-    return env.get("AWS_ENDPOINT_URL") or f"http://{settings.host}:{settings.port}"
+    if url := env.get("AWS_ENDPOINT_URL"):
+        return ServerAddress(url, env.get("AWS_CA_BUNDLE") or None)
+    try:
+        return ServerAddress(**json.loads(settings.address_path.read_text("utf-8")))
+    except FileNotFoundError:
+        return ServerAddress(f"http://{settings.host}:{settings.port}")
+    except (ValueError, TypeError) as error:
+        raise InvalidSettings(f"{settings.address_path} is broken ({error}): start the server again.") from error
+
+
+def write_server_address(settings: Settings, address: ServerAddress) -> None:
+    """Tell clients of this installation where its server is."""
+    temporary = settings.address_path.with_suffix(".new")
+    temporary.write_text(json.dumps(dataclasses.asdict(address)))
+    temporary.rename(settings.address_path)
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -136,7 +136,8 @@ def test_deploy_invoke_list_and_delete(home: Path) -> None:
 
 def test_env_points_aws_clients_here(home: Path) -> None:
     with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:
-        lines = run(home, "env", AWS_ENDPOINT_URL=server.address).stdout
+        lines = run(home, "env").stdout  # the server wrote down where it is
+        assert f"export AWS_ENDPOINT_URL='{server.address}'" in lines
         script = (
             f'{lines}\n{sys.executable} -c \'import boto3; print(boto3.client("sagemaker").list_models()["Models"])\''
         )

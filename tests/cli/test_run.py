@@ -16,7 +16,7 @@ import trustme
 from cryptography import x509
 
 from tests.processes import ServerProcess, clean_environment, wait_for
-from zerostart.certificates import Authority
+from zerostart.certificates import Authority, own_names
 
 LIST_MODELS = (
     "import boto3, os; os.environ.pop('AWS_ENDPOINT_URL'); c = boto3.client('sagemaker'); "
@@ -184,7 +184,10 @@ def test_the_authority_vouches_for_aws_and_this_machine_alone(tmp_path: Path) ->
     certificate = x509.load_pem_x509_certificate(authority.certificate_pem)
     permitted = certificate.extensions.get_extension_for_class(x509.NameConstraints).value.permitted_subtrees or []
     assert {str(each.value) for each in permitted} == {
-        *("amazonaws.com", "amazonaws.com.cn", "api.aws", "localhost", "127.0.0.0/8", "::1/128"),
+        *("amazonaws.com", "amazonaws.com.cn", "api.aws", "localhost", "local", "internal", "home.arpa"),
+        *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
+        *("::1/128", "fc00::/7", "fe80::/10"),
+        *own_names(),
     }
     assert Authority(tmp_path / "tls").certificate_pem == authority.certificate_pem
     client = ssl.create_default_context(cadata=authority.certificate_pem.decode())

@@ -136,5 +136,5 @@ def test_ping_is_open_and_metrics_are_not(shared_server: ServerProcess) -> None:
 
 
 def test_another_address_than_loopback_needs_tls_or_a_flag(tmp_path: Any) -> None:
-    with pytest.raises(AssertionError, match="give --tls-cert and --tls-key, or --allow-plain-http"):
+    with pytest.raises(AssertionError, match="give --tls, or --tls-cert and --tls-key, or --allow-plain-http"):
         ServerProcess(tmp_path / "home", "--host", "0.0.0.0")  # noqa: S104 - refused

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from zerostart.credentials import client_key
+from zerostart.credentials import AccessKey, client_key
 from zerostart.errors import ZerostartError
-from zerostart.settings import client_endpoint_url, load_settings
+from zerostart.settings import Settings, load_settings, server_address
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -31,6 +31,19 @@ def runtime() -> "SageMakerRuntimeClient":
     return client
 
 
+def variables(settings: Settings, key: AccessKey) -> dict[str, str]:
+    """What lets AWS's clients use this installation with a key."""
+    address = server_address(settings)
+    return {
+        "AWS_ENDPOINT_URL": address.url,
+        "AWS_ACCESS_KEY_ID": key.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
+        "AWS_DEFAULT_REGION": settings.region,
+        "AWS_REGION": settings.region,
+        **({"AWS_CA_BUNDLE": address.ca_bundle} if address.ca_bundle else {}),
+    }
+
+
 @contextmanager
 def aws_errors() -> Iterator[None]:
     """Turn botocore's errors into one line that says what to do."""
@@ -42,7 +55,7 @@ def aws_errors() -> Iterator[None]:
         raise ServerRefused(error.response["Error"].get("Message") or str(error)) from error
     except EndpointConnectionError as error:
         raise ServerRefused(
-            f"No server answers on {client_endpoint_url(load_settings())}: run zerostart serve"
+            f"No server answers on {server_address(load_settings()).url}: run zerostart serve"
         ) from error
     except BotoCoreError as error:
         raise ServerRefused(str(error)) from error
@@ -53,12 +66,15 @@ def _client(service: str) -> Any:
     from botocore.config import Config
 
     settings = load_settings()
-    pair = client_key(settings.credentials_path)
+    pair, address = client_key(settings.credentials_path), server_address(settings)
     session = boto3.session.Session(
         aws_access_key_id=pair.access_key_id,
         aws_secret_access_key=pair.secret_access_key,
         region_name=settings.region,
     )
     return session.client(  # type: ignore[call-overload]
-        service, endpoint_url=client_endpoint_url(settings), config=Config(connect_timeout=5, read_timeout=70)
+        service,
+        endpoint_url=address.url,
+        verify=address.ca_bundle,
+        config=Config(connect_timeout=5, read_timeout=70),
     )

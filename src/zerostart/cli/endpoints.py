@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from zerostart.cli.client import ROLE_ARN, ServerRefused, aws_errors, runtime, sagemaker
+from zerostart.cli.client import ROLE_ARN, ServerRefused, aws_errors, runtime, sagemaker, variables
 from zerostart.credentials import read_credentials
 from zerostart.errors import InvalidInput
 from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE
-from zerostart.settings import client_endpoint_url, load_settings
+from zerostart.settings import load_settings
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -176,15 +176,8 @@ def env() -> None:
     """
     settings = load_settings()
     pair = read_credentials(settings.credentials_path)
-    lines = {
-        "AWS_ENDPOINT_URL": client_endpoint_url(settings),
-        "AWS_ACCESS_KEY_ID": pair.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": pair.secret_access_key,
-        "AWS_DEFAULT_REGION": settings.region,
-        "AWS_REGION": settings.region,
-    }
     typer.echo("unset AWS_PROFILE AWS_SESSION_TOKEN")
-    for name, value in lines.items():
+    for name, value in variables(settings, pair).items():
         typer.echo(f"export {name}='{value}'")
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from zerostart.cli.client import variables
 from zerostart.cli.endpoints import Format
 from zerostart.credentials import (
     AccessKey,
@@ -14,7 +15,7 @@ from zerostart.credentials import (
     read_credentials,
     revoke_access_key,
 )
-from zerostart.settings import client_endpoint_url, load_settings
+from zerostart.settings import load_settings
 
 
 def register(app: typer.Typer) -> None:
@@ -43,13 +44,7 @@ def create(
     settings = load_settings()
     read_credentials(settings.credentials_path)  # says so if this home folder is no installation's
     key = create_access_key(settings.access_keys_path, name, role, endpoint or ())
-    lines = {
-        "AWS_ENDPOINT_URL": client_endpoint_url(settings),
-        "AWS_ACCESS_KEY_ID": key.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
-        "AWS_DEFAULT_REGION": settings.region,
-    }
-    for variable, value in lines.items():
+    for variable, value in variables(settings, key).items():
         typer.echo(f"export {variable}='{value}'")
     typer.echo(f"Key {name} is valid. Its secret, which is also its bearer key, is not shown again.", err=True)
 

@@ -19,7 +19,7 @@ from zerostart.cli.client import ServerRefused
 from zerostart.cli.proxy import Proxy, covers_aws_host
 from zerostart.credentials import AccessKey, client_key
 from zerostart.errors import InvalidInput
-from zerostart.settings import Settings, client_endpoint_url, load_settings
+from zerostart.settings import Settings, load_settings, server_address
 
 _SAGEMAKER_CONFIG = """SchemaVersion: '1.0'
 SageMaker:
@@ -51,7 +51,7 @@ def run(
     Example: zerostart run --only-aws -- aws sagemaker list-endpoints
     """
     settings = load_settings()
-    url = client_endpoint_url(settings)
+    url = server_address(settings).url
     pair = client_key(settings.credentials_path)
     _check_server(url)
     if theirs := _own_aws(os.environ, pair):
@@ -60,7 +60,7 @@ def run(
 
 
 async def _run(command: list[str], settings: Settings, url: str, pair: AccessKey, *, only_aws: bool) -> int:
-    authority = Authority(settings.home / "tls")
+    authority = Authority(settings.tls_folder)
     upstream = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
     with tempfile.TemporaryDirectory(prefix="zerostart-run-") as name:
         folder = Path(name)

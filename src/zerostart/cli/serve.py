@@ -1,9 +1,11 @@
 """zerostart serve and zerostart model-server: the two programs that wait for requests."""
 
 import contextlib
+import ssl
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +14,10 @@ import typer
 
 from zerostart.errors import InvalidSettings
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
-from zerostart.settings import Settings, load_settings
+from zerostart.settings import ServerAddress, Settings, load_settings, write_server_address
+
+_WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - recognised, not bound
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def register(app: typer.Typer) -> None:
@@ -24,8 +29,14 @@ def register(app: typer.Typer) -> None:
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to bind; another than loopback needs TLS.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to bind; 0 takes a free one.")] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="Certificate file (PEM) for https.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Key file (PEM) for https.")] = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Serve https with a certificate of this installation's own authority.")
+    ] = False,
+    tls_name: Annotated[
+        list[str] | None, typer.Option(help="With --tls: a further name or address that clients use; repeat it.")
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Serve https with this certificate file (PEM).")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Key file (PEM) of --tls-cert.")] = None,
     allow_plain_http: Annotated[
         bool, typer.Option("--allow-plain-http", help="Bind another address than loopback without TLS.")
     ] = False,
@@ -33,6 +44,8 @@ def serve(
     """Run the server: SageMaker's API for models and endpoints, on this machine.
 
     Example: zerostart serve
+
+    Example: zerostart serve --host 0.0.0.0 --tls
 
     Example: zerostart serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
     """
@@ -43,10 +56,8 @@ def serve(
     from zerostart.serving.http import Gate, run_server
 
     settings = load_settings().with_values(host=host, port=port)
-    if (tls_cert is None) != (tls_key is None):
-        raise InvalidSettings("Give --tls-cert and --tls-key together.")
-    tls = (tls_cert, tls_key) if tls_cert is not None and tls_key is not None else None
-    _check_address(settings.host, encrypted=tls is not None, allow_plain_http=allow_plain_http)
+    context = _tls_context(settings, own=tls, names=tls_name or [], certificate=tls_cert, key=tls_key)
+    _check_address(settings.host, encrypted=context is not None, allow_plain_http=allow_plain_http)
     configure_logs(settings.log_level)
     parts = build_server_parts(settings)
     keys = AccessKeys(ensure_credentials(settings.credentials_path), settings.access_keys_path)
@@ -56,11 +67,12 @@ def serve(
         app,
         gate,
         grace_s=settings.drain_grace_s,
-        on_ready=lambda address: _welcome(address, settings),
+        on_ready=partial(_announce_server, settings, ca_bundle=_ca_path(settings) if tls else None),
         host=settings.host,
         port=settings.port,
-        tls=tls,
+        tls=context,
     )
+    settings.address_path.unlink(missing_ok=True)
 
 
 def model_server(
@@ -114,6 +126,52 @@ def model_server(
             socket.unlink(missing_ok=True)
 
 
+def _tls_context(
+    settings: Settings, *, own: bool, names: list[str], certificate: Path | None, key: Path | None
+) -> ssl.SSLContext | None:
+    """What https needs, by the options given; None for http."""
+    if (certificate is None) != (key is None):
+        raise InvalidSettings("Give --tls-cert and --tls-key together.")
+    if own and certificate is not None:
+        raise InvalidSettings("Give --tls, or --tls-cert and --tls-key: one of the two.")
+    if names and not own:
+        raise InvalidSettings("--tls-name goes with --tls.")
+    if certificate is not None:
+        return _given_context(certificate, key)
+    if not own:
+        return None
+    from zerostart.certificates import Authority, own_names, renewing_context
+
+    authority = Authority(settings.tls_folder)
+    wildcard = settings.host in _WILDCARDS
+    hosts = [*_LOOPBACK, *(own_names() if wildcard else [settings.host]), *names]
+    context = renewing_context(authority, list(dict.fromkeys(hosts)))
+    authority.publish(_ca_path(settings))
+    return context
+
+
+def _given_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:
+        raise InvalidSettings(f"{certificate} and {key} cannot be used for https: {error}") from error
+    return context
+
+
+def _ca_path(settings: Settings) -> Path:
+    return settings.tls_folder / "ca.pem"
+
+
+def _announce_server(settings: Settings, address: str, *, ca_bundle: Path | None) -> None:
+    """Say where the server is: to clients of this installation, and on the screen."""
+    local = address
+    for wildcard in _WILDCARDS:
+        local = local.replace(f"//{wildcard}:", "//127.0.0.1:").replace(f"//[{wildcard}]:", "//[::1]:")
+    write_server_address(settings, ServerAddress(local, str(ca_bundle) if ca_bundle else None))
+    _welcome(address, settings, ca_bundle)
+
+
 def _announce(model: str) -> Callable[[str], None]:
     return lambda address: print(f"{model} takes invocations on {address}", flush=True)  # noqa: T201
 
@@ -125,7 +183,7 @@ def _check_address(host: str, *, encrypted: bool, allow_plain_http: bool) -> Non
     if not (loopback or encrypted or allow_plain_http):
         raise InvalidSettings(
             f"{host} can be reached from other machines, and keys and texts would cross the network unencrypted: "
-            "give --tls-cert and --tls-key, or --allow-plain-http behind a proxy that encrypts."
+            "give --tls, or --tls-cert and --tls-key, or --allow-plain-http behind a proxy that encrypts."
         )
 
 
@@ -152,23 +210,23 @@ def _exit_with_parent() -> None:
     threading.Thread(target=wait, name="exit-with-parent", daemon=True).start()
 
 
-def _welcome(address: str, settings: Settings) -> None:
+def _welcome(address: str, settings: Settings, ca_bundle: Path | None) -> None:
     """What a newcomer needs next; the command works when pasted into another terminal."""
     program = Path(sys.argv[0])
     command = str(program.absolute()) if program.name == "zerostart" else f"{sys.executable} -m zerostart"
     home = "" if settings.home == Settings().home else f"ZEROSTART_HOME={settings.home} "
-    where = "" if address == f"http://{Settings().host}:{Settings().port}" else f"AWS_ENDPOINT_URL={address} "
+    trusted = f"\nAuthority that clients have to trust: {ca_bundle}" if ca_bundle else ""
     print(  # noqa: T201
         f"""
 Zerostart is running on {address}   (Ctrl-C stops it)
-Credentials: {settings.credentials_path}
+Credentials: {settings.credentials_path}{trusted}
 
 A first endpoint, from another terminal:
 
-  {home}{where}{command} deploy {BUILTIN_MODEL_ID} --endpoint-name first --wait
-  {home}{where}{command} invoke first "One day I will see the world" --labels travel,cooking,dancing
+  {home}{command} deploy {BUILTIN_MODEL_ID} --endpoint-name first --wait
+  {home}{command} invoke first "One day I will see the world" --labels travel,cooking,dancing
 
-boto3 and the AWS CLI work on it after:  eval "$({home}{where}{command} env)"
+boto3 and the AWS CLI work on it after:  eval "$({home}{command} env)"
 """,
         flush=True,
     )

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -124,11 +125,11 @@ def run_server(
     socket_path: Path | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
-    tls: tuple[Path, Path] | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> None:
-    """Serve until a signal ends it. `on_ready` gets the address once it is bound. `tls`: certificate and key."""
+    """Serve until a signal ends it. `on_ready` gets the address once it is bound. `tls` makes it https."""
     listener = _listen(socket_path, host, port)
-    secured: dict[str, Any] = {"ssl_certfile": str(tls[0]), "ssl_keyfile": str(tls[1])} if tls else {}
+    secured: dict[str, Any] = {"ssl_context_factory": lambda _config, _default: tls} if tls else {}
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -141,7 +142,8 @@ def run_server(
         **secured,
     )
     server = DrainingServer(config, gate, grace_s)
-    bound = str(socket_path) if socket_path else f"{'https' if tls else 'http'}://{host}:{listener.getsockname()[1]}"
+    shown = f"[{host}]" if ":" in host else host
+    bound = str(socket_path) if socket_path else f"{'https' if tls else 'http'}://{shown}:{listener.getsockname()[1]}"
 
     async def serve() -> None:
         task = asyncio.create_task(server.serve([listener]))
