@@ -47,6 +47,9 @@ class Settings:
     serverless_idle_s: float = _setting(
         300.0, "An instance of a serverless endpoint ends when nobody asked for so long.", minimum=1
     )
+    isolation: str = _setting(
+        "auto", "Cut instances off from network and files: auto (where the system allows it), required or off."
+    )
     max_instances: int = _setting(
         0, "Most instances of all endpoints together; 0 is four, or two a core if that is more.", minimum=0
     )
@@ -108,13 +111,14 @@ _MODEL_SERVER_SETTINGS = (
     "drain_grace_s",
     "log_level",
 )
-_SECRET_PREFIXES = ("AWS_", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", PREFIX)
+# What else of the environment an instance may see: how programs, libraries and Python run, and in which language.
+_INHERITED = ("PATH", "LD_", "DYLD_", "PYTHON", "VIRTUAL_ENV", "LANG", "LC_", "TZ", "TMPDIR", "OMP_", "TBB_", "OV_")
 
 
 def instance_environment(settings: Settings, environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What an instance inherits: this process's environment without credentials, and the settings that it needs."""
+    """What an instance inherits: how programs run on this machine, and the settings that it needs; nothing else."""
     env = os.environ if environment is None else environment
-    kept = {key: value for key, value in env.items() if not key.startswith(_SECRET_PREFIXES)}
+    kept = {key: value for key, value in env.items() if key.startswith(_INHERITED)}
     return kept | {f"{PREFIX}{name.upper()}": str(getattr(settings, name)) for name in _MODEL_SERVER_SETTINGS}
 
 
@@ -208,6 +212,8 @@ def _checked(settings: Settings) -> Settings:
         )
     if settings.precision not in {"auto", "fp32", "bf16", "int8"}:
         raise InvalidSettings(f"Setting 'precision' is {settings.precision!r}: use auto, fp32, bf16 or int8.")
+    if settings.isolation not in {"auto", "required", "off"}:
+        raise InvalidSettings(f"Setting 'isolation' is {settings.isolation!r}: use auto, required or off.")
     if settings.log_level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         raise InvalidSettings(f"Setting 'log_level' is {settings.log_level!r}: use DEBUG, INFO, WARNING or ERROR.")
     return settings

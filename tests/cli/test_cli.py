@@ -13,7 +13,8 @@ from tests.tiny_models import build_source
 
 COMMANDS = [
     *("classify", "serve", "model-server", "deploy", "invoke", "env", "version"),
-    *("endpoints list", "endpoints show", "endpoints delete", "models list", "models add"),
+    *("endpoints list", "endpoints show", "endpoints delete", "models list", "models add", "run"),
+    *("keys create", "keys list", "keys revoke"),
 ]
 
 
@@ -51,6 +52,23 @@ def test_a_table_for_people(home: Path) -> None:
     done = run(home, "classify", "One day I will see the world", "--labels", "cooking,travel")
     assert done.returncode == 0
     assert done.stdout.index("travel") < done.stdout.index("cooking")
+
+
+def test_nothing_is_reported_to_anybody_nor_left_in_the_users_home(home: Path, tmp_path: Path) -> None:
+    """OpenVINO's Python package has telemetry, with an id in the user's home; it is kept from starting."""
+    users = tmp_path / "user"
+    users.mkdir()
+    done = run(home, "classify", "One day I will see the world", "--labels", "cooking,travel", HOME=str(users))
+    assert done.returncode == 0
+    assert list(users.iterdir()) == []
+    code = (
+        "import sys; from zerostart import pipeline; pipeline('zero-shot-classification')('a', ['b', 'c']);"
+        "print([name for name, module in sys.modules.items() if 'telemetry' in name and module])"
+    )
+    variables = clean_environment(home, HOME=str(users))
+    inside = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
+    assert "openvino_telemetry'" not in inside.stdout
+    assert list(users.iterdir()) == []
 
 
 def test_json_for_programs(home: Path) -> None:

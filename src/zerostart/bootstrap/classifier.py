@@ -24,7 +24,7 @@ def build_classifier(
     verify(artefact)
     manifest = artefact.manifest
     tokenizer = PairTokenizer(artefact.folder / TOKENIZER, manifest.max_tokens, manifest.pad_token_id)
-    options = EngineOptions(settings.threads, settings.precision, settings.cache_folder)
+    options = EngineOptions(settings.threads, settings.precision, settings.cache_folder / artefact.folder.name)
     engine = load_engine(settings.engine, artefact.folder, len(manifest.classes), options)
     engine.logits(tokenizer.batch([PLAIN_PAIR]))  # a model that cannot compute fails here, and not at its first request
     batcher = Batcher(

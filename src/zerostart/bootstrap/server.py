@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from zerostart.errors import InvalidSettings
+from zerostart.hosting.isolation import reason_not_to_isolate
 from zerostart.hosting.local import LocalLauncher
 from zerostart.hosting.reconciler import Pace, Reconciler
 from zerostart.hosting.router import Router
@@ -59,8 +60,9 @@ def build_server_parts(settings: Settings) -> ServerParts:
     arns = Arns(settings.region)
     store = _store(settings, database)
     router = Router()
+    not_isolated = _not_isolated(settings)
     launcher = LocalLauncher(
-        settings.home / "run", settings.home / "logs" / "endpoints", instance_environment(settings)
+        settings.home / "run", settings.home / "logs" / "endpoints", instance_environment(settings), not_isolated
     )
     cores = settings.threads or os.cpu_count() or 1
     pace = Pace(
@@ -76,7 +78,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
         database=database,
         router=router,
         reconciler=reconciler,
-        models=ModelService(database, LocalArtefacts(settings.models_folder), store, arns),
+        models=ModelService(database, LocalArtefacts(settings.models_folder), store, arns, not_isolated),
         endpoint_configs=EndpointConfigService(database, arns),
         endpoints=EndpointService(database, router, arns, reconciler.wake, max_instances),
         tags=TagService(database),
@@ -88,6 +90,18 @@ def build_server_parts(settings: Settings) -> ServerParts:
         generated=(GeneratedObjects(JumpStartBucket()),),
         lock=lock,
     )
+
+
+def _not_isolated(settings: Settings) -> str | None:
+    """Why instances shall run without isolation; None if they are isolated. Raises InvalidSettings."""
+    if settings.isolation == "off":
+        return "the setting isolation is off"
+    reason = reason_not_to_isolate(settings.home)
+    if reason and settings.isolation == "required":
+        raise InvalidSettings(f"Instances cannot be isolated, as the setting isolation requires: {reason}.")
+    if reason:
+        logger.warning("instances run without isolation: %s", reason)
+    return reason
 
 
 def _store(settings: Settings, database: Database) -> ObjectStore:

@@ -87,11 +87,15 @@ def model_server(
         bool, typer.Option("--allow-plain-http", help="Bind another address than loopback.")
     ] = False,
     exit_with_parent: Annotated[bool, typer.Option("--exit-with-parent", hidden=True)] = False,
+    isolate: Annotated[bool, typer.Option("--isolate", hidden=True)] = False,
 ) -> None:
     """Run one model as SageMaker's serving container does: GET /ping, POST /invocations, no authentication.
 
     Example: zerostart model-server --model zerostart-zstc-small --port 8080
     """
+    settings = load_settings().with_values(engine=engine, precision=precision, threads=threads)
+    if isolate:
+        _isolate(settings, model, socket)
     if exit_with_parent:
         _exit_with_parent()
     _return_freed_memory()
@@ -105,7 +109,6 @@ def model_server(
         raise InvalidSettings("Give --port or --socket: one of the two.")
     if socket is None:
         _check_address(host, encrypted=False, allow_plain_http=allow_plain_http)
-    settings = load_settings().with_values(engine=engine, precision=precision, threads=threads)
     configure_logs(settings.log_level)
     metrics, gate = ModelServerMetrics(), Gate()
     classifier = build_classifier(settings, model, metrics.record_batch)
@@ -196,6 +199,18 @@ def _return_freed_memory() -> None:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(arena_max, 1)
         libc.mallopt(trim_threshold, 1_000_000)
+
+
+def _isolate(settings: Settings, model: str, socket: Path | None) -> None:
+    """Keep this process to the files of its model, while it has one thread yet."""
+    from zerostart.hosting.isolation import isolate
+    from zerostart.models.local_artefacts import LocalArtefacts
+
+    artefact = LocalArtefacts(settings.models_folder).find(model)
+    cache = settings.cache_folder / artefact.folder.name
+    cache.mkdir(parents=True, exist_ok=True)
+    isolate([artefact.folder], [cache, *([socket.parent] if socket else [])], settings.home)
+    print("isolated: no network, no other files than the model's", flush=True)  # noqa: T201
 
 
 def _exit_with_parent() -> None:

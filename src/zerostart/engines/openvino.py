@@ -1,11 +1,17 @@
 """OpenVINO on the CPU: the default engine."""
 
 import os
+import sys
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
+
+# `import openvino` starts its telemetry, which keeps an id in the user's home and reports to Google Analytics. Without
+# the package it does neither; OpenVINO has a stub for that.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
 import openvino
 from openvino import opset13 as opset
 

@@ -7,13 +7,15 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class InstanceSpec:
-    """What to run. `threads` are the engine's."""
+    """What to run. `threads` are the engine's; over `memory_bytes` the instance is replaced, 0 is no limit."""
 
     endpoint: str
     variant: str
     model_id: str
     instance_type: str
     threads: int
+    memory_bytes: int = 0
+    isolation_required: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,10 @@ class Instance(Protocol):
         """True: takes invocations. False: says that it cannot (red). None: no answer (yet)."""
         ...
 
+    def memory_bytes(self) -> int:
+        """The memory that it holds for itself; 0 where that is not known."""
+        ...
+
     async def invoke(self, body: bytes, headers: Mapping[str, str], timeout_s: float) -> InstanceReply:
         """Send an invocation. Raises InstanceLost when it goes away, InvocationTimeout when time is up."""
         ...
@@ -61,7 +67,9 @@ class Instance(Protocol):
 
 
 class Launcher(Protocol):
-    """Starts instances."""
+    """Starts instances. `not_isolated` says why they are not cut off from the network; None if they are."""
+
+    not_isolated: str | None
 
     def launch(self, spec: InstanceSpec) -> Instance:
         """Start one; it is ready once `ping` says True. Raises LaunchFailed."""

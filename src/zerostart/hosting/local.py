@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import http.client
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -24,6 +25,9 @@ from zerostart.errors import InstanceLost, InvocationTimeout, LaunchFailed
 from zerostart.hosting.launcher import InstanceReply, InstanceSpec
 
 _KEPT_LOGS = 20
+_OWN_MEMORY = re.compile(r"^(?:RssAnon|RssShmem|VmSwap):\s+(\d+) kB$", re.MULTILINE)
+_FIRST_TO_KILL = 500
+_LONGEST_LOG_BYTES = 10 * 1024 * 1024
 _LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux and 104 on macOS
 
 
@@ -66,8 +70,17 @@ class LocalInstance:
         self._forget()
         return False
 
+    def memory_bytes(self) -> int:
+        """Anonymous and shared memory, in RAM and swapped out; mapped files, such as the model, are not counted."""
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_text()
+        except OSError:
+            return 0
+        return sum(int(kib) for kib in _OWN_MEMORY.findall(status)) * 1024
+
     def ping(self, timeout_s: float) -> bool | None:
-        """GET /ping."""
+        """GET /ping; now and then a look at the log's size."""
+        _begin_anew_if_long(self._log)
         connection = _UnixConnection(self._socket, timeout_s)
         try:
             connection.request("GET", "/ping")
@@ -126,28 +139,38 @@ class LocalInstance:
         """The process ended: remove its socket and close what leads to it, connections in the loop that made them."""
         if self._process.stdin is not None:
             self._process.stdin.close()
-        self._socket.unlink(missing_ok=True)
+        shutil.rmtree(self._socket.parent, ignore_errors=True)
         session, self._session = self._session, None
         if session is not None and self._loop is not None and not self._loop.is_closed():
             asyncio.run_coroutine_threadsafe(session.close(), self._loop)
 
 
 class LocalLauncher:
-    """Starts model servers as child processes. `environment` is all that they inherit."""
+    """Starts model servers as child processes. `environment` is all that they inherit.
 
-    def __init__(self, run_folder: Path, log_folder: Path, environment: Mapping[str, str]) -> None:
+    They isolate themselves, unless `not_isolated` says why that is not to be.
+    """
+
+    def __init__(
+        self, run_folder: Path, log_folder: Path, environment: Mapping[str, str], not_isolated: str | None = None
+    ) -> None:
+        self.not_isolated = not_isolated
         self._folder = _socket_folder(run_folder)
         self._log_folder = log_folder
         self._environment = dict(environment)
 
     def launch(self, spec: InstanceSpec) -> LocalInstance:
         """Start a process."""
+        if spec.isolation_required and self.not_isolated:
+            raise LaunchFailed(f"The model asks for network isolation, and there is none: {self.not_isolated}.")
         instance_id = f"i-{secrets.token_hex(6)}"
-        path = self._folder / f"{instance_id}.sock"
+        path = self._folder / instance_id / "s"  # in a folder of its own: the rest is closed to the instance
         log = self._log_folder / spec.endpoint / spec.variant / f"{instance_id}.log"
-        command = [sys.executable, "-m", "zerostart", "model-server", "--model", spec.model_id]
+        command = [sys.executable, "-P", "-m", "zerostart", "model-server", "--model", spec.model_id]
         command += ["--socket", str(path), "--threads", str(spec.threads), "--exit-with-parent"]
+        command += [] if self.not_isolated else ["--isolate"]
         try:
+            path.parent.mkdir(mode=0o700)
             log.parent.mkdir(parents=True, exist_ok=True)
             _remove_oldest(log.parent)
             with log.open("ab") as output:
@@ -157,9 +180,10 @@ class LocalLauncher:
                     stdout=output,
                     stderr=output,
                     env=self._environment,
-                    cwd=self._folder,
+                    cwd=path.parent,
                     start_new_session=True,
                 )
+            _kill_first_when_memory_is_short(process.pid)
         except OSError as error:
             raise LaunchFailed(f"Could not start an instance of {spec.endpoint}/{spec.variant}: {error}") from error
         return LocalInstance(instance_id, spec, process, path, log)
@@ -169,17 +193,32 @@ class LocalLauncher:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def _kill_first_when_memory_is_short(pid: int) -> None:
+    """Have the kernel choose this process before others, above all before the server, when the machine is full."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/oom_score_adj").write_text(str(_FIRST_TO_KILL))
+
+
+def _begin_anew_if_long(log: Path) -> None:
+    """Move what a long log holds to a file beside it, in the place of what was moved there before."""
+    with contextlib.suppress(OSError):
+        if log.stat().st_size > _LONGEST_LOG_BYTES:
+            shutil.copyfile(log, log.with_suffix(".log.1"))
+            os.truncate(log, 0)  # the instance appends, so its next line is the first
+
+
 def _remove_oldest(folder: Path) -> None:
     """Keep the newest logs of a variant's instances."""
     logs = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in logs[_KEPT_LOGS:]:
         path.unlink(missing_ok=True)
+        path.with_suffix(".log.1").unlink(missing_ok=True)
 
 
 def _socket_folder(wanted: Path) -> Path:
     """An empty folder for sockets, 0700; a temporary one where `wanted` is too long for a socket's path."""
     folder = wanted
-    if len(os.fsencode(wanted)) + len("/i-0123456789ab.sock") > _LONGEST_SOCKET_PATH:
+    if len(os.fsencode(wanted)) + len("/i-0123456789ab/s") > _LONGEST_SOCKET_PATH:
         digest = hashlib.sha256(os.fsencode(wanted)).hexdigest()[:16]
         folder = Path(tempfile.gettempdir()) / f"zerostart-{os.getuid()}-{digest}"
     with contextlib.suppress(FileExistsError):
@@ -188,6 +227,6 @@ def _socket_folder(wanted: Path) -> Path:
     if folder.is_symlink() or status.st_uid != os.getuid():
         raise LaunchFailed(f"{folder} belongs to somebody else: remove it, or set TMPDIR to a folder of your own.")
     folder.chmod(0o700)
-    for left_over in folder.glob("*.sock"):
-        left_over.unlink()
+    for left_over in folder.iterdir():
+        shutil.rmtree(left_over, ignore_errors=True)
     return folder

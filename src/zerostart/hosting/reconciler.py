@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from zerostart.errors import LaunchFailed
+from zerostart.hosting.instance_type import resources_of, serverless_resources
 from zerostart.hosting.launcher import Instance, InstanceSpec, Launcher
 from zerostart.hosting.router import RoutedVariant, Router
 from zerostart.metadata.database import Database
@@ -201,12 +202,12 @@ class Reconciler:
 
     def _tend_all(self, endpoint: str, generation: int, variants: Sequence[DeployedVariant]) -> list[_Tended]:
         """Tend every variant of a generation; with each, how many instances of it are wanted now."""
-        threads = max(1, self._cores // sum(variant.instance_count for variant in variants))
+        share = max(1, self._cores // sum(variant.instance_count for variant in variants))
         tended = []
         for variant in variants:
             group = self._groups.setdefault(_GroupKey(endpoint, generation, variant.name), _Group())
             count = self._wanted(endpoint, variant, group)
-            self._tend(endpoint, variant, group, count, threads)
+            self._tend(endpoint, variant, group, count, share)
             tended.append((variant, group, count))
         return tended
 
@@ -218,7 +219,7 @@ class Reconciler:
         idle_s = time.monotonic() - group.wanted_s
         return variant.instance_count if idle_s < self._pace.serverless_idle_s else 0
 
-    def _tend(self, endpoint: str, variant: DeployedVariant, group: _Group, count: int, threads: int) -> None:
+    def _tend(self, endpoint: str, variant: DeployedVariant, group: _Group, count: int, share: int) -> None:
         """Drop what died, look at the health of the rest, launch what is missing."""
         for watched in list(group.running):
             reason = self._reason_to_replace(watched)
@@ -226,7 +227,7 @@ class Reconciler:
                 self._replace(endpoint, group, watched, reason)
         now_s = time.monotonic()
         while len(group.running) < count and now_s >= group.next_launch_s:
-            spec = InstanceSpec(endpoint, variant.name, variant.model_id, variant.instance_type, threads)
+            spec = _spec(endpoint, variant, share)
             try:
                 group.running.append(_Watched(self._launcher.launch(spec), now_s))
             except LaunchFailed as error:
@@ -237,6 +238,9 @@ class Reconciler:
         now_s = time.monotonic()
         if not watched.instance.is_alive():
             return "it ended"
+        limit, used = watched.instance.spec.memory_bytes, watched.instance.memory_bytes()
+        if limit and used > limit:
+            return f"it used {used >> 20:,} MiB of memory, and its type allows {limit >> 20:,} MiB"
         if watched.ping is not None and watched.ping.done():
             answer, watched.ping = watched.ping.result(), None
             watched.failed_pings = watched.failed_pings + 1 if answer is None else 0
@@ -312,6 +316,21 @@ class Reconciler:
                 leaving.instance.kill()
             if not leaving.instance.is_alive():
                 self._leaving.remove(leaving)
+
+
+def _spec(endpoint: str, variant: DeployedVariant, share: int) -> InstanceSpec:
+    """What to launch: threads by the type, and no more than this machine's share; memory by the type."""
+    serverless = variant.serverless
+    resources = serverless_resources(serverless.memory_mb) if serverless else resources_of(variant.instance_type)
+    return InstanceSpec(
+        endpoint=endpoint,
+        variant=variant.name,
+        model_id=variant.model_id,
+        instance_type=variant.instance_type,
+        threads=min(share, resources.vcpus),
+        memory_bytes=resources.memory_bytes,
+        isolation_required=variant.network_isolation,
+    )
 
 
 def _complete(tended: list[_Tended]) -> bool:

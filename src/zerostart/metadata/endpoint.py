@@ -29,6 +29,7 @@ class DeployedVariant(ProductionVariant):
     """A variant whose model was resolved when the endpoint was made, so that deleting the model stops nothing."""
 
     model_id: str = field(kw_only=True)
+    network_isolation: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)

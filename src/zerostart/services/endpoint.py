@@ -170,7 +170,8 @@ class EndpointService:
             if model is None:
                 raise NotFound(f'Could not find model "{self._arns.of("model", variant.model_name)}".')
             values = {each.name: getattr(variant, each.name) for each in fields(ProductionVariant)}
-            resolved.append(DeployedVariant(**values, model_id=model.model_id))
+            isolated = bool(model.asked.get("EnableNetworkIsolation"))
+            resolved.append(DeployedVariant(**values, model_id=model.model_id, network_isolation=isolated))
         return tuple(resolved)
 
     def _check_limit(self, connection: Connection) -> None:

@@ -94,6 +94,7 @@ class LogService:
             raise NotFound("The specified log stream does not exist.")
         size = path.stat().st_size
         direction, offset = _read_token(token) if token else ("f" if from_head else "b", 0 if from_head else size)
+        offset = 0 if direction == "f" and offset > size else min(offset, size)  # a log that was long begins anew
         if direction == "f":
             events = _taken(_lines(path, stream, offset), span, limit)
         else:

@@ -16,9 +16,20 @@ from zerostart.storage.base import ObjectStore, read_bytes
 
 
 class ModelService:
-    """A model is a name for an artefact that is on this machine."""
+    """A model is a name for an artefact that is on this machine.
 
-    def __init__(self, database: Database, artefacts: LocalArtefacts, store: ObjectStore, arns: Arns) -> None:
+    `not_isolated` says why instances are not cut off from the network; None if they are.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        artefacts: LocalArtefacts,
+        store: ObjectStore,
+        arns: Arns,
+        not_isolated: str | None,
+    ) -> None:
+        self.not_isolated = not_isolated
         self._database = database
         self._artefacts = artefacts
         self._store = store
@@ -37,6 +48,10 @@ class ModelService:
         Raises InvalidInput when no model id was given, UnknownModel (saying how to get it) when it is not here,
         InvalidArtefact when it cannot be used, AlreadyExists for a taken name.
         """
+        if asked.get("EnableNetworkIsolation") and self.not_isolated:
+            raise InvalidInput(
+                f"EnableNetworkIsolation cannot be true: instances are not isolated here, since {self.not_isolated}."
+            )
         if model_id is None and artefact_uri is not None:
             model_id = model_id_at(artefact_uri, self._read)
         if model_id is None:

@@ -42,9 +42,10 @@ class ModelOperations:
         return {"ModelArn": self._service.create_model(asked["ModelName"], model_id, uri, shown, tags)}
 
     def describe_model(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """DescribeModel."""
+        """DescribeModel; isolation is shown as it is, also where it was not asked for."""
         model = self._service.describe_model(asked["ModelName"])
-        return {"EnableNetworkIsolation": False, **model.asked, **self._summary(model)}
+        isolated = self._service.not_isolated is None
+        return {**model.asked, "EnableNetworkIsolation": isolated, **self._summary(model)}
 
     def list_models(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """ListModels."""
