@@ -127,6 +127,10 @@ class PartTooSmall(InvalidInput):
     """A part that is not the last one is smaller than S3 allows."""
 
 
+class StorageFailure(ZerostartError):
+    """The object storage of others did not do what it was asked."""
+
+
 class Corrupted(ZerostartError):
     """Content on disk is not what was written."""
 

@@ -47,6 +47,9 @@ class Settings:
     serverless_idle_s: float = _setting(
         300.0, "An instance of a serverless endpoint ends when nobody asked for so long.", minimum=1
     )
+    storage: str = _setting("local", "Where buckets are: local (in the home folder), or s3 (a service with S3's API).")
+    storage_endpoint_url: str = _setting("", "Address of the S3 service; empty is AWS's.")
+    s3_gateway: str = _setting("on", "Whether this server answers S3's API for those buckets: on or off.")
     isolation: str = _setting(
         "auto", "Cut instances off from network and files: auto (where the system allows it), required or off."
     )
@@ -201,6 +204,14 @@ def _typed(name: str, value: Any, kind: Any, source: str) -> Any:
         ) from None
 
 
+_CHOICES = {
+    "precision": ("auto", "fp32", "bf16", "int8"),
+    "storage": ("local", "s3"),
+    "s3_gateway": ("on", "off"),
+    "isolation": ("auto", "required", "off"),
+}
+
+
 def _checked(settings: Settings) -> Settings:
     for each in dataclasses.fields(settings):
         value, minimum = getattr(settings, each.name), each.metadata.get("minimum")
@@ -210,10 +221,10 @@ def _checked(settings: Settings) -> Settings:
         raise InvalidSettings(
             f"Setting 'max_body_mb' is {settings.max_body_mb}: it must be at most {MAX_BODY_MB_CEILING}."
         )
-    if settings.precision not in {"auto", "fp32", "bf16", "int8"}:
-        raise InvalidSettings(f"Setting 'precision' is {settings.precision!r}: use auto, fp32, bf16 or int8.")
-    if settings.isolation not in {"auto", "required", "off"}:
-        raise InvalidSettings(f"Setting 'isolation' is {settings.isolation!r}: use auto, required or off.")
+    for name, values in _CHOICES.items():
+        if getattr(settings, name) not in values:
+            shown = f"{', '.join(values[:-1])} or {values[-1]}"
+            raise InvalidSettings(f"Setting '{name}' is {getattr(settings, name)!r}: use {shown}.")
     if settings.log_level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         raise InvalidSettings(f"Setting 'log_level' is {settings.log_level!r}: use DEBUG, INFO, WARNING or ERROR.")
     return settings

@@ -95,6 +95,23 @@ def test_an_object_comes_back_with_all_that_was_said_of_it(server: ServerProcess
     assert client.head_object(Bucket="bucket", Key="copy")["Metadata"] == {"owner": "me"}
 
 
+@pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"])
+def test_every_checksum_of_the_sdks_is_compared_kept_and_shown(server: ServerProcess, algorithm: str) -> None:
+    client = server.s3()
+    client.create_bucket(Bucket="b-1")
+    name = f"Checksum{algorithm}"
+    put = client.put_object(Bucket="b-1", Key="k", Body=b"123456789", ChecksumAlgorithm=algorithm)
+    head = client.head_object(Bucket="b-1", Key="k", ChecksumMode="ENABLED")
+    assert head[name] == put[name]
+    # "123456789" is the customary check value of the catalogue of CRCs.
+    known = {"CRC32": "cbf43926", "CRC32C": "e3069283", "CRC64NVME": "ae8b14860a799888"}
+    found = base64.b64decode(put[name]).hex()
+    assert known.get(algorithm, found) == found
+    wrong = {name: base64.b64encode(bytes(len(base64.b64decode(put[name])))).decode()}
+    assert code_of(lambda: client.put_object(Bucket="b-1", Key="other", Body=b"123456789", **wrong))[0] == "BadDigest"
+    assert client.list_objects_v2(Bucket="b-1")["KeyCount"] == 1
+
+
 def _sendable() -> list[Any]:
     """Every operation of S3's whose method could write, by botocore's own model."""
     model = botocore.session.get_session().get_service_model("s3")

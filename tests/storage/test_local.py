@@ -1,7 +1,5 @@
 """The local object store: what it keeps, and what it never gives."""
 
-import hashlib
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,22 +40,6 @@ def store(tmp_path: Path, database: Database) -> LocalStore:
 
 def files(tmp_path: Path) -> list[Path]:
     return [path for path in (tmp_path / "buckets").glob("*/*") if path.is_file()]
-
-
-@pytest.mark.parametrize(
-    "size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 16 * CHUNK_BYTES, 17 * CHUNK_BYTES + 5]
-)
-def test_what_was_written_is_read_whole_and_in_ranges(store: LocalStore, size: int) -> None:
-    content = random.Random(size).randbytes(size)
-    stored = write_bytes(store, "bucket", "key", content)
-    assert (stored.size, stored.etag) == (size, hashlib.md5(content).hexdigest())  # noqa: S324
-    assert read_bytes(store, "bucket", "key", size) == content
-    reader = store.open("bucket", "key")
-    for _ in range(20 if size else 0):
-        first = random.Random(size).randrange(size)
-        last = random.Random(first).randrange(first, size)
-        assert b"".join(reader.chunks(first, last)) == content[first : last + 1]
-    reader.close()
 
 
 def test_nothing_readable_lies_on_the_disk(store: LocalStore, tmp_path: Path) -> None:
@@ -164,17 +146,6 @@ def test_what_is_not_committed_leaves_nothing(store: LocalStore, tmp_path: Path)
         writer.commit(Condition(if_absent=True))
     assert read_bytes(store, "bucket", "key", 10) == b"old"
     assert len(files(tmp_path)) == 1
-
-
-def test_conditions(store: LocalStore) -> None:
-    stored = write_bytes(store, "bucket", "key", b"1")
-    with store.writer("bucket", "key", ObjectAttributes()) as writer:
-        writer.write(b"2")
-        writer.commit(Condition(if_match=stored.etag))
-    with pytest.raises(PreconditionFailed), store.writer("bucket", "key", ObjectAttributes()) as writer:
-        writer.commit(Condition(if_match=stored.etag))
-    with pytest.raises(UnknownObject), store.writer("bucket", "other", ObjectAttributes()) as writer:
-        writer.commit(Condition(if_match="*"))
 
 
 def test_left_overs_are_removed_and_objects_stay(store: LocalStore, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import fcntl
 import logging
 import os
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 from zerostart.errors import InvalidSettings
 from zerostart.hosting.isolation import reason_not_to_isolate
@@ -26,6 +26,7 @@ from zerostart.settings import Settings, instance_environment
 from zerostart.storage.base import ObjectStore
 from zerostart.storage.generated import GeneratedObjects
 from zerostart.storage.local import LocalStore
+from zerostart.storage.s3 import S3Store
 
 logger = logging.getLogger(__name__)
 
@@ -105,10 +106,26 @@ def _not_isolated(settings: Settings) -> str | None:
 
 
 def _store(settings: Settings, database: Database) -> ObjectStore:
+    if settings.storage == "s3":
+        return S3Store(_s3_client(settings))
     store = LocalStore(settings.home / "buckets", settings.home / "keys", database)
     if left := store.remove_left_overs():
         logger.info("removed %d files of objects that were not written to their end", left)
     return store
+
+
+def _s3_client(settings: Settings) -> Any:
+    """A client of the storage service, with the credentials that boto3 finds in this process's environment and files.
+
+    AWS_ENDPOINT_URL is not heard: it may name this very server.
+    """
+    import boto3
+    from botocore.config import Config
+
+    domain = "amazonaws.com.cn" if settings.region.startswith("cn-") else "amazonaws.com"
+    url = settings.storage_endpoint_url or f"https://s3.{settings.region}.{domain}"
+    config = Config(max_pool_connections=64, connect_timeout=5)
+    return boto3.session.Session(region_name=settings.region).client("s3", endpoint_url=url, config=config)
 
 
 def _lock(settings: Settings) -> IO[str]:

@@ -79,7 +79,12 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate) -> 
         Route("/metrics", expose, methods=["GET"]),
     ]
     inner = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: unknown, 405: unknown})
-    s3 = S3Gateway(S3Operations(parts.store, parts.generated, settings.region), keys, gate)
+    s3 = S3Gateway(
+        S3Operations(parts.store, parts.generated, settings.region),
+        keys,
+        gate,
+        serves_store=settings.s3_gateway == "on",
+    )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await (s3 if s3.takes(scope) else inner)(scope, receive, send)

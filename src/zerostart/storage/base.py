@@ -9,6 +9,7 @@ from typing import Protocol, Self
 from zerostart.errors import InvalidInput
 
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
+LONGEST_KEY_BYTES = 1024
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class PartWriter(Protocol):
 
 
 class ObjectReader(Protocol):
-    """An object as it was when it was opened, even if it is replaced or deleted meanwhile. Close it."""
+    """An object as it was when it was opened; if it is replaced meanwhile, that one or an error. Close it."""
 
     stored: StoredObject
 
@@ -197,6 +198,16 @@ class ObjectStore(Protocol):
     def abort_upload(self, upload: Upload) -> None:
         """Drop an upload and its parts."""
         ...
+
+
+def check_key(key: str) -> None:
+    """Raise InvalidInput for a key that S3 does not allow."""
+    try:
+        length = len(key.encode())
+    except UnicodeEncodeError:
+        raise InvalidInput("The key is not valid UTF-8.") from None
+    if not 1 <= length <= LONGEST_KEY_BYTES:
+        raise InvalidInput(f"Your key is too long: it has {length} bytes, and may have 1 to {LONGEST_KEY_BYTES}.")
 
 
 def read_bytes(store: ObjectStore, bucket: str, key: str, limit_bytes: int) -> bytes:

@@ -41,10 +41,10 @@ from zerostart.storage.base import (
     StoredBucket,
     StoredObject,
     Upload,
+    check_key,
 )
 from zerostart.storage.encryption import KeyRing, SegmentWriter, read_segment
 
-LONGEST_KEY_BYTES = 1024
 SMALLEST_PART_BYTES = 5 * 1024 * 1024
 MOST_PARTS = 10_000
 _OWN_KEY = "alias/aws/s3"
@@ -348,16 +348,6 @@ class LocalPartWriter(_SegmentedWriter):
         part = self._store.commit_part(row)
         self._committed = True
         return part
-
-
-def check_key(key: str) -> None:
-    """Raise InvalidInput for a key that S3 does not allow."""
-    try:
-        length = len(key.encode())
-    except UnicodeEncodeError:
-        raise InvalidInput("The key is not valid UTF-8.") from None
-    if not 1 <= length <= LONGEST_KEY_BYTES:
-        raise InvalidInput(f"Your key is too long: it has {length} bytes, and may have 1 to {LONGEST_KEY_BYTES}.")
 
 
 def after_prefix(prefix: bytes) -> bytes | None:

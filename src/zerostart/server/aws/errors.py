@@ -21,6 +21,7 @@ CONTROL_PLANE: Mapping[type[Exception], Code] = {
     errors.NotUpdatable: ("ValidationException", 400),
     errors.LimitExceeded: ("ResourceLimitExceeded", 400),
     errors.Draining: ("ServiceUnavailable", 503),
+    errors.StorageFailure: ("ServiceUnavailable", 503),
 }
 
 LOGS: Mapping[type[Exception], Code] = {
@@ -39,6 +40,7 @@ RUNTIME: Mapping[type[Exception], Code] = {
     errors.Overloaded: ("ServiceUnavailable", 503),
     errors.ModelNotReady: ("ModelNotReadyException", 429),
     errors.NoInstance: ("ServiceUnavailable", 503),
+    errors.StorageFailure: ("ServiceUnavailable", 503),
     errors.InstanceLost: ("ServiceUnavailable", 503),
     errors.InvocationTimeout: ("ModelError", 424),
 }

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
+from awscrt import checksums
 from starlette.requests import Request
 
 from zerostart.server.aws.s3.authentication import UNSIGNED_PAYLOAD, Signer, chunk_signature, trailer_signature
@@ -20,7 +21,7 @@ LARGEST_OBJECT_BYTES = 5 * 1024**3
 _LONGEST_LINE_BYTES = 8192
 _LARGEST_SIGNED_CHUNK_BYTES = 16 * 1024 * 1024
 _HASH = re.compile(r"[0-9a-f]{64}")
-_NOT_SUPPORTED = ("crc32c", "crc64nvme", "md5", "sha512", "xxhash3", "xxhash64", "xxhash128")
+_NOT_SUPPORTED = ("md5", "sha512", "xxhash3", "xxhash64", "xxhash128")
 
 
 class _Digest(Protocol):
@@ -29,23 +30,27 @@ class _Digest(Protocol):
     def digest(self) -> bytes: ...
 
 
-class _Crc32:
-    """zlib's CRC-32 in the form of a hash."""
+class _Crc:
+    """A running checksum of so many bytes in the form of a hash."""
 
-    def __init__(self) -> None:
+    def __init__(self, continued: Callable[[bytes, int], int], size: int) -> None:
+        self._continued = continued
+        self._size = size
         self._value = 0
 
     def update(self, content: bytes, /) -> None:
         """Go on with `content`."""
-        self._value = zlib.crc32(content, self._value)
+        self._value = self._continued(content, self._value)
 
     def digest(self) -> bytes:
-        """Four bytes."""
-        return self._value.to_bytes(4, "big")
+        """The checksum, most significant byte first."""
+        return self._value.to_bytes(self._size, "big")
 
 
 _ALGORITHMS: Mapping[str, Callable[[], _Digest]] = {
-    "crc32": _Crc32,
+    "crc32": lambda: _Crc(zlib.crc32, 4),
+    "crc32c": lambda: _Crc(checksums.crc32c, 4),
+    "crc64nvme": lambda: _Crc(checksums.crc64nvme, 8),
     "sha1": lambda: hashlib.sha1(usedforsecurity=False),
     "sha256": hashlib.sha256,
 }

@@ -36,6 +36,7 @@ _STATUSES = {
     "PreconditionFailed": 412,
     "RequestTimeTooSkewed": 403,
     "SignatureDoesNotMatch": 403,
+    "ServiceUnavailable": 503,
     "SlowDown": 503,
     "XAmzContentSHA256Mismatch": 400,
 }
@@ -48,6 +49,7 @@ _CODES: Mapping[type[Exception], str] = {
     errors.PartTooSmall: "EntityTooSmall",
     errors.InvalidInput: "InvalidArgument",
     errors.NotEmpty: "BucketNotEmpty",
+    errors.StorageFailure: "ServiceUnavailable",
     errors.UnknownBucket: "NoSuchBucket",
     errors.UnknownObject: "NoSuchKey",
     errors.UnknownUpload: "NoSuchUpload",

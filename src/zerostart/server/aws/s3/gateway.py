@@ -34,7 +34,10 @@ class Action:
 class S3Gateway:
     """S3 on the server's one port."""
 
-    def __init__(self, operations: S3Operations, keys: Mapping[str, AccessKey], gate: Gate) -> None:
+    def __init__(
+        self, operations: S3Operations, keys: Mapping[str, AccessKey], gate: Gate, *, serves_store: bool
+    ) -> None:
+        self._serves_store = serves_store
         self._operations = operations
         self._keys = keys
         self._gate = gate
@@ -79,6 +82,8 @@ class S3Gateway:
         action = action_of(request.method, address, headers)
         log.fields |= {"operation": action.permission, "path": path[:200]}
         authorise(signer.pair, action.permission, _arn(address))
+        if not (self._serves_store or self._operations.generates(address.bucket)):
+            raise S3Error("MethodNotAllowed", "S3 is off here (setting s3_gateway): use the storage service itself.")
         owner = headers.get("x-amz-expected-bucket-owner")
         if owner is not None and owner != ACCOUNT_ID:
             raise S3Error("AccessDenied", f"The bucket belongs to account {ACCOUNT_ID}, not to {owner[:20]}.")

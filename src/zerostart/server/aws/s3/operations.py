@@ -101,6 +101,10 @@ class S3Operations:
         self._generated = generated
         self._region = region
 
+    def generates(self, bucket: str) -> bool:
+        """Whether Zerostart itself makes what is in the bucket."""
+        return any(each.serves(bucket) for each in self._generated)
+
     async def list_buckets(self, _call: Call) -> Response:
         """ListBuckets."""
         found = await run_in_threadpool(self._store.buckets)
@@ -404,7 +408,7 @@ class S3Operations:
         return next((each for each in self._generated if each.serves(bucket)), self._store)
 
     def _writable(self, bucket: str) -> None:
-        if any(each.serves(bucket) for each in self._generated):
+        if self.generates(bucket):
             raise S3Error("AccessDenied", f"Bucket {bucket} is made by Zerostart itself and cannot be written to.")
 
     def _lister(self, bucket: str) -> Any:
