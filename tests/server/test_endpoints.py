@@ -253,3 +253,20 @@ def test_what_a_caller_of_an_endpoint_that_left_asked_for_is_dropped(shared_serv
         client.invoke_endpoint(EndpointName="shared", Body=json.dumps(document), ContentType="application/json")
     wait_for(lambda: shared_server.queued_pairs() == 0, timeout_s=20)
     assert shared_server.invoke("shared", QUESTION)["labels"][0] == "travel"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"TargetModel": "model.tar.gz"},
+        {"TargetContainerHostname": "other"},
+        {"EnableExplanations": "true"},
+        {"InferenceComponentName": "component"},
+        {"SessionId": "NEW_SESSION"},
+    ],
+    ids=lambda each: next(iter(each)),
+)
+def test_what_an_invocation_cannot_have_is_refused_by_name(shared_server: ServerProcess, asked: dict[str, str]) -> None:
+    with pytest.raises(ClientError, match=f"Parameter {next(iter(asked))} is not supported") as caught:
+        shared_server.runtime().invoke_endpoint(EndpointName="shared", Body=b"{}", **asked)
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400

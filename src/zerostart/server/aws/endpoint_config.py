@@ -10,7 +10,7 @@ from zerostart.server.aws.support import refuse_unsupported, tags_of
 from zerostart.services.arn import Arns
 from zerostart.services.endpoint_config import EndpointConfigService
 
-_UNSUPPORTED = ("DataCaptureConfig", "ExplainerConfig", "ShadowProductionVariants")
+_UNSUPPORTED = ("DataCaptureConfig", "ExplainerConfig", "ShadowProductionVariants", "CrossRegionTrafficConfig")
 _UNSUPPORTED_IN_VARIANT = (
     "ManagedInstanceScaling",
     "RoutingConfig",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zerostart.errors import InvalidInput
+from zerostart.server.aws.support import refuse_unsupported
 from zerostart.services.arn import ACCOUNT_ID
 from zerostart.services.logs import LogEvent, LogService, LogStream, Span
 
@@ -19,6 +20,7 @@ class LogOperations:
 
     def describe_log_groups(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """DescribeLogGroups."""
+        refuse_unsupported(asked, ("logGroupIdentifiers",))
         pattern = asked.get("logGroupNamePattern", "")
         found = [
             {

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -18,24 +19,9 @@ from zerostart.services.arn import ACCOUNT_ID, Arns
 from zerostart.services.async_invocation import AsyncInvocationService, AsyncSubmission
 from zerostart.services.invocation import Invocation, InvocationResult, InvocationService
 
-_HEADERS = {
-    "ContentType": "content-type",
-    "Accept": "accept",
-    "CustomAttributes": "x-amzn-sagemaker-custom-attributes",
-    "TargetVariant": "x-amzn-sagemaker-target-variant",
-    "InferenceId": "x-amzn-sagemaker-inference-id",
-}
-_ASYNC_HEADERS = {
-    "ContentType": "x-amzn-sagemaker-content-type",
-    "Accept": "x-amzn-sagemaker-accept",
-    "InferenceId": "x-amzn-sagemaker-inference-id",
-    "InputLocation": "x-amzn-sagemaker-inputlocation",
-    "S3OutputPathExtension": "x-amzn-sagemaker-s3outputpathextension",
-    "Filename": "x-amzn-sagemaker-filename",
-    "RequestTTLSeconds": "x-amzn-sagemaker-requestttlseconds",
-    "InvocationTimeoutSeconds": "x-amzn-sagemaker-invocationtimeoutseconds",
-}
-_ASYNC_NUMBERS = ("RequestTTLSeconds", "InvocationTimeoutSeconds")
+_CUSTOM_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
+_INFERENCE_ID = "x-amzn-sagemaker-inference-id"
+_UNSUPPORTED = ("TargetModel", "TargetContainerHostname", "EnableExplanations", "InferenceComponentName", "SessionId")
 _TIMEOUT_MESSAGE = (
     "Your invocation timed out while waiting for a response from container primary. "
     "Review the latency metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
@@ -77,7 +63,7 @@ class Runtime:
         if result.reply.status >= 400:
             return self._refused(invocation.endpoint, result, request_id)
         headers = {"x-Amzn-Invoked-Production-Variant": result.variant, "x-amzn-RequestId": request_id}
-        if custom := request.headers.get(_HEADERS["CustomAttributes"]):
+        if custom := request.headers.get(_CUSTOM_ATTRIBUTES):
             headers["X-Amzn-SageMaker-Custom-Attributes"] = custom
         return Response(result.reply.body, headers={**headers, "Content-Type": result.reply.content_type})
 
@@ -89,7 +75,7 @@ class Runtime:
             "X-Amzn-SageMaker-FailureLocation": taken.request.failure_uri,
             "x-amzn-RequestId": request_id,
         }
-        inference_id = request.headers.get("x-amzn-sagemaker-inference-id") or taken.id
+        inference_id = request.headers.get(_INFERENCE_ID) or taken.id
         return JSONResponse({"InferenceId": inference_id}, 202, headers)
 
     def _refused(self, endpoint: str, result: InvocationResult, request_id: str) -> Response:
@@ -114,10 +100,8 @@ class Runtime:
 
 
 def _invocation(request: Request, body: bytes) -> Invocation:
-    """The parameters in path and headers, checked against AWS's model."""
-    given = _given(request, _HEADERS)
-    operation = service_model("sagemaker-runtime").operation_model("InvokeEndpoint")
-    checked = check_input(operation, {"EndpointName": request.path_params["name"], "Body": body, **given})
+    checked = _checked(request, "InvokeEndpoint", {"Body": body})
+    refuse_unsupported(checked, _UNSUPPORTED)
     return Invocation(
         endpoint=checked["EndpointName"],
         body=body,
@@ -128,11 +112,7 @@ def _invocation(request: Request, body: bytes) -> Invocation:
 
 
 def _submission(request: Request, body: bytes) -> AsyncSubmission:
-    """The parameters of InvokeEndpointAsync, checked against AWS's model."""
-    given = _given(request, _ASYNC_HEADERS)
-    numbers = {name: int(given[name]) for name in _ASYNC_NUMBERS if given.get(name, "").isdecimal()}
-    operation = service_model("sagemaker-runtime").operation_model("InvokeEndpointAsync")
-    checked = check_input(operation, {"EndpointName": request.path_params["name"], **given, **numbers})
+    checked = _checked(request, "InvokeEndpointAsync", {})
     refuse_unsupported(checked, ("S3OutputPathExtension", "Filename"))
     if body or not checked.get("InputLocation"):
         raise InvalidInput("InvokeEndpointAsync reads its input from InputLocation: store it there, and send no body.")
@@ -146,8 +126,18 @@ def _submission(request: Request, body: bytes) -> AsyncSubmission:
     )
 
 
-def _given(request: Request, headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, header in headers.items() if (value := request.headers.get(header)) is not None}
+def _checked(request: Request, name: str, more: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters in path and headers, found by AWS's model of the operation and checked against it."""
+    operation = service_model("sagemaker-runtime").operation_model(name)
+    shape: Any = operation.input_shape
+    given: dict[str, Any] = {"EndpointName": request.path_params["name"], **more}
+    for parameter, member in shape.members.items():
+        if member.serialization.get("location") == "header":
+            value = request.headers.get(member.serialization["name"])
+            if value is not None:
+                number = member.type_name == "integer" and value.isdecimal()
+                given[parameter] = int(value) if number else value
+    return check_input(operation, given)
 
 
 def _words(reply: InstanceReply) -> str:
