@@ -206,7 +206,7 @@ def test_without_isolation_it_is_said_and_what_asks_for_it_is_refused(plain: Ser
     client.create_model(**asked)
     assert client.describe_model(ModelName="m")["EnableNetworkIsolation"] is False
     plain.deploy("open")
-    assert "isolated: no network" not in logs_of(plain)
+    assert logs_of(plain).startswith("not isolated: the setting isolation is off\n")
 
 
 @needs_isolation

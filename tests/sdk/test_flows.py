@@ -29,6 +29,27 @@ FLOWS: dict[str, tuple[str, ...]] = {
     "cli": ("cli", "cli.sh"),
 }
 TIMEOUT_S = 400
+# Every Python program of the flows, the server and `zerostart run` write down where they connect and what they resolve.
+AUDIT = """
+import os, sys
+
+def audit(event, arguments):
+    if event in {"socket.connect", "socket.sendto", "socket.getaddrinfo"} and "CONNECTIONS" in os.environ:
+        target = arguments[0] if event == "socket.getaddrinfo" else arguments[1]
+        host = target[0] if isinstance(target, tuple) else target
+        if event == "socket.getaddrinfo" or isinstance(target, tuple):
+            with open(os.environ["CONNECTIONS"], "a") as file:
+                file.write(f"{host}\\n")
+
+sys.addaudithook(audit)
+"""
+
+
+def audited(folder: Path) -> dict[str, str]:
+    """The environment in which programs write the hosts that they connect to in a file of the folder."""
+    (folder / "audit").mkdir(parents=True, exist_ok=True)
+    (folder / "audit" / "sitecustomize.py").write_text(AUDIT)
+    return {"PYTHONPATH": str(folder / "audit"), "CONNECTIONS": str(folder / "connections")}
 
 
 class Flows:
@@ -48,6 +69,7 @@ class Flows:
         home = self._folder / name
         home.mkdir()
         variables = clean_environment(self.server.home) | {"HOME": str(home)}
+        variables |= audited(home)
         variables |= {"ZEROSTART_PORT": self.server.address.rpartition(":")[2], "TMPDIR": str(home)}
         command = [sys.executable, "-m", "zerostart", "run", "--only-aws", "--", *own]
         with (home / "output").open("wb") as output, (home / "errors").open("wb") as errors:
@@ -71,7 +93,8 @@ class Flows:
 @pytest.fixture(scope="module")
 def flows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flows]:
     folder = tmp_path_factory.mktemp("flows")
-    with ServerProcess(folder / "home", ZEROSTART_MAX_INSTANCES="30", ZEROSTART_THREADS="1") as server:
+    settings = {"ZEROSTART_MAX_INSTANCES": "30", "ZEROSTART_THREADS": "1", **audited(folder / "server")}
+    with ServerProcess(folder / "home", **settings) as server:
         started = Flows(server, folder)
         yield started
         started.stop()
@@ -140,10 +163,23 @@ def test_the_aws_cli(flows: Flows) -> None:
     assert "arn:aws:iam::000000000000:role/zerostart\n" in output
     assert "InService\n" in output
     assert '"labels":["travel","cooking"]' in output
+    assert "/aws/sagemaker/Endpoints/cli" in output
+    assert "zerostart-zstc-small takes invocations" in output
+
+
+def test_no_program_tries_to_reach_another_host_than_this_one(flows: Flows) -> None:
+    """Neither AWS nor any telemetry: SDKs resolve and connect to loopback alone, and so do server and proxy."""
+    for name in FLOWS:
+        flows.output(name)
+        hosts = set((flows._folder / name / "connections").read_text().split())
+        assert "127.0.0.1" in hosts
+        assert hosts <= {"127.0.0.1", "localhost", "::1"}, (name, hosts)
+    connections = flows._folder / "server" / "connections"
+    assert not connections.exists() or set(connections.read_text().split()) <= {"127.0.0.1", "localhost"}
 
 
 def test_flows_leave_nothing_in_the_users_home(flows: Flows) -> None:
     for name in FLOWS:
         flows.output(name)
-        left = {path.name for path in (flows._folder / name).iterdir()} - {"output", "errors"}
+        left = {path.name for path in (flows._folder / name).iterdir()} - {"output", "errors", "audit", "connections"}
         assert not {".aws", ".zerostart"} & left, (name, left)

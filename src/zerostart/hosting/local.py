@@ -174,6 +174,9 @@ class LocalLauncher:
             log.parent.mkdir(parents=True, exist_ok=True)
             _remove_oldest(log.parent)
             with log.open("ab") as output:
+                if self.not_isolated:
+                    output.write(f"not isolated: {self.not_isolated}\n".encode())
+                    output.flush()
                 process = subprocess.Popen(
                     command,
                     stdin=subprocess.PIPE,

@@ -26,6 +26,10 @@ cmp "$folder/big" "$folder/back"
   --body '{"inputs": "one day I will see the world", "candidate_labels": ["travel", "cooking"]}' "$folder/answer" > /dev/null
 cat "$folder/answer"
 echo
+"$aws" logs describe-log-groups --query 'logGroups[].logGroupName' --output text
+stream="$("$aws" logs describe-log-streams --log-group-name /aws/sagemaker/Endpoints/cli --query 'logStreams[0].logStreamName' --output text)"
+"$aws" logs get-log-events --log-group-name /aws/sagemaker/Endpoints/cli --log-stream-name "$stream" --start-from-head \
+  --query 'events[].message' --output text
 "$aws" sagemaker delete-endpoint --endpoint-name cli
 "$aws" sagemaker delete-endpoint-config --endpoint-config-name cli
 "$aws" sagemaker delete-model --model-name cli
