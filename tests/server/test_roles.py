@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.processes import BUILTIN, ROLE, ServerProcess, clean_environment
+from tests.processes import BUILTIN, ROLE, ServerProcess, clean_environment, wait_for
 from zerostart.credentials import AccessKey, Role, create_access_key, revoke_access_key
 
 QUESTION = json.dumps({"inputs": "Pack the bags.", "candidate_labels": ["travel", "cooking"]}).encode()
@@ -107,6 +107,7 @@ def test_an_invoke_key_asks_its_endpoints_and_does_nothing_else(
         denied(key, "s3:GetObject", '"arn:aws:s3:::b-1/a/k"'),
     )
     assert refused(s3.list_buckets)[:2] == ("AccessDenied", 403)
+    assert wait_for(lambda: {json.loads(line)["key"] for line in server.log if "AccessDenied" in line}) == {key.name}
     assert refused(lambda: server.client("iam", key).get_role(RoleName="any"))[:2] == ("AccessDenied", 403)
     assert refused(server.client("logs", key).describe_log_groups)[:2] == ("AccessDeniedException", 400)
 

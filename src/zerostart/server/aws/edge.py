@@ -58,7 +58,7 @@ class AwsEdge:
 
     def authorise_reader(self, request: Request, action: str) -> None:
         """Let a GET without a body pass if its key may do this. Raises AuthenticationError and AccessDenied."""
-        authorise(self._caller(request, b"", bearer=True), action, "*")
+        authorise(self._caller(request, b"", RequestLog(request), bearer=True), action, "*")
 
     async def _operation(self, request: Request) -> Response:
         service = queried_service(request.headers)
@@ -68,7 +68,7 @@ class AwsEdge:
 
         async def answer() -> Response:
             body = await read_body(request, _CONTROL_BODY_BYTES)
-            caller = self._caller(request, body, bearer=False)
+            caller = self._caller(request, body, log, bearer=False)
             face, name = (self._query_api, service) if service else (self._control_plane, target)
             return await run_in_threadpool(face.answer, name, body, caller, log.request_id)
 
@@ -84,7 +84,7 @@ class AwsEdge:
 
         async def answer() -> Response:
             body = await read_body(request, self._max_body_bytes)
-            self._runtime.authorise(self._caller(request, body, bearer=True), "InvokeEndpoint", endpoint)
+            self._runtime.authorise(self._caller(request, body, log, bearer=True), "InvokeEndpoint", endpoint)
             given = await unless_caller_left(request, self._runtime.answer(request, body, log.request_id))
             return given or Response(status_code=CALLER_LEFT)
 
@@ -98,7 +98,7 @@ class AwsEdge:
 
         async def answer() -> Response:
             body = await read_body(request, _CONTROL_BODY_BYTES)
-            self._runtime.authorise(self._caller(request, body, bearer=True), "InvokeEndpointAsync", endpoint)
+            self._runtime.authorise(self._caller(request, body, log, bearer=True), "InvokeEndpointAsync", endpoint)
             return await self._runtime.answer_later(request, body, log.request_id)
 
         return await self._answered(answer, partial(error_response, table=RUNTIME, request_id=log.request_id), log)
@@ -118,14 +118,17 @@ class AwsEdge:
             response = refusal(error)
         return log.closed(response)
 
-    def _caller(self, request: Request, body: bytes, *, bearer: bool) -> AccessKey:
-        """Whose key it is. Raises AuthenticationError."""
+    def _caller(self, request: Request, body: bytes, log: "RequestLog", *, bearer: bool) -> AccessKey:
+        """Whose key it is, which the log tells too. Raises AuthenticationError."""
         header = request.headers.get("authorization", "")
         if bearer and header.startswith("Bearer "):
-            return authenticate_bearer(header, self._keys)
-        query = request.scope["query_string"].decode("ascii")
-        signed = SignedRequest(request.method, raw_path(request), query, header_map(request), body)
-        return authenticate(signed, self._keys)
+            key = authenticate_bearer(header, self._keys)
+        else:
+            query = request.scope["query_string"].decode("ascii")
+            signed = SignedRequest(request.method, raw_path(request), query, header_map(request), body)
+            key = authenticate(signed, self._keys)
+        log.fields["key"] = key.name
+        return key
 
     def _count(self, endpoint: str, response: Response) -> None:
         """Count an invocation; what never reached an endpoint is counted under no endpoint's name."""

@@ -80,7 +80,7 @@ class S3Gateway:
         signer = authenticate(s3_request, self._keys)
         address = address_of(path, query, headers)
         action = action_of(request.method, address, headers)
-        log.fields |= {"operation": action.permission, "path": path[:200]}
+        log.fields |= {"operation": action.permission, "path": path[:200], "key": signer.pair.name}
         authorise(signer.pair, action.permission, _arn(address))
         if not (self._serves_store or self._operations.generates(address.bucket)):
             raise S3Error("MethodNotAllowed", "S3 is off here (setting s3_gateway): use the storage service itself.")
