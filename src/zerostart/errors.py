@@ -43,6 +43,10 @@ class AlreadyExists(ZerostartError):
     """A resource of that name exists."""
 
 
+class NameInUse(AlreadyExists):
+    """A job of that name exists."""
+
+
 class LimitExceeded(ZerostartError):
     """The machine, or a setting, allows no more of this."""
 
@@ -133,6 +137,10 @@ class StorageFailure(ZerostartError):
 
 class Corrupted(ZerostartError):
     """Content on disk is not what was written."""
+
+
+class UnknownJob(NotFound):
+    """There is no job of that name."""
 
 
 class UnknownBucket(NotFound):

@@ -53,6 +53,7 @@ class Settings:
     isolation: str = _setting(
         "auto", "Cut instances off from network and files: auto (where the system allows it), required or off."
     )
+    max_transform_workers: int = _setting(0, "Most workers of all transform jobs together; 0 is one a core.", minimum=0)
     max_instances: int = _setting(
         0, "Most instances of all endpoints together; 0 is four, or two a core if that is more.", minimum=0
     )

@@ -188,7 +188,33 @@ def test_sagemaker_and_logs(server: ServerProcess, recorder: Recorder) -> None:
     client.delete_endpoint_config(EndpointConfigName="plain")
     client.delete_model(ModelName="m")
     assert recorder.violations == []
-    assert recorder.seen == {*OPERATIONS, *LOG_OPERATIONS, "InvokeEndpoint", "InvokeEndpointAsync"}
+    sagemaker = {name for name in OPERATIONS if "Transform" not in name}
+    assert recorder.seen == {*sagemaker, *LOG_OPERATIONS, "InvokeEndpoint", "InvokeEndpointAsync"}
+
+
+def test_transform_jobs(server: ServerProcess, recorder: Recorder) -> None:
+    client, s3, tags = recorder.client("sagemaker"), server.s3(), [{"Key": "a", "Value": "b"}]
+    s3.create_bucket(Bucket="texts")
+    s3.put_object(Bucket="texts", Key="in", Body=QUESTION)
+    container: Any = {"Environment": {"HF_MODEL_ID": BUILTIN}}
+    server.sagemaker().create_model(ModelName="m", ExecutionRoleArn=ROLE, PrimaryContainer=container)
+    source = {"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://texts/in"}}}
+    client.create_transform_job(
+        TransformJobName="t",
+        ModelName="m",
+        TransformInput={**source, "ContentType": "application/json", "SplitType": "Line"},
+        TransformOutput={"S3OutputPath": "s3://texts/transformed", "AssembleWith": "Line"},
+        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+        DataProcessing={"JoinSource": "Input"},
+        Tags=tags,
+    )
+    client.describe_transform_job(TransformJobName="t")
+    client.stop_transform_job(TransformJobName="t")
+    assert client.list_transform_jobs()["TransformJobSummaries"]
+    client.get_waiter("transform_job_completed_or_stopped").wait(TransformJobName="t", WaiterConfig={"Delay": 1})
+    client.describe_transform_job(TransformJobName="t")
+    assert recorder.violations == []
+    assert recorder.seen == {name for name in OPERATIONS if "Transform" in name}
 
 
 def test_sts_and_iam(recorder: Recorder) -> None:

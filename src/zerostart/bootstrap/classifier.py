@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
-from zerostart.engines.base import EngineOptions
+from zerostart.engines.base import Engine, EngineOptions
 from zerostart.engines.registry import load_engine
 from zerostart.metrics import CountedBatch
-from zerostart.models.artefact import TOKENIZER, verify
+from zerostart.models.artefact import TOKENIZER, Artefact, verify
 from zerostart.models.local_artefacts import LocalArtefacts
 from zerostart.serving.batcher import PLAIN_PAIR, Batcher, BatchLimits
+from zerostart.serving.bulk import BulkClassifier
 from zerostart.serving.classifier import Classifier
 from zerostart.serving.tokenizer import PairTokenizer
 from zerostart.settings import Settings
@@ -20,13 +21,7 @@ def build_classifier(
 
     Raises UnknownModel, InvalidArtefact, MissingExtra or InvalidSettings.
     """
-    artefact = LocalArtefacts(settings.models_folder).find(model_id)
-    verify(artefact)
-    manifest = artefact.manifest
-    tokenizer = PairTokenizer(artefact.folder / TOKENIZER, manifest.max_tokens, manifest.pad_token_id)
-    options = EngineOptions(settings.threads, settings.precision, settings.cache_folder / artefact.folder.name)
-    engine = load_engine(settings.engine, artefact.folder, len(manifest.classes), options)
-    engine.logits(tokenizer.batch([PLAIN_PAIR]))  # a model that cannot compute fails here, and not at its first request
+    artefact, tokenizer, engine = _load(settings, model_id)
     batcher = Batcher(
         engine,
         tokenizer.batch,
@@ -35,3 +30,19 @@ def build_classifier(
         on_batch=on_batch,
     )
     return Classifier(artefact, tokenizer, batcher)
+
+
+def build_bulk_classifier(settings: Settings, model_id: str) -> BulkClassifier:
+    """The same for a job. Raises the same."""
+    return BulkClassifier(*_load(settings, model_id), settings.max_batch_tokens)
+
+
+def _load(settings: Settings, model_id: str) -> tuple[Artefact, PairTokenizer, Engine]:
+    artefact = LocalArtefacts(settings.models_folder).find(model_id)
+    verify(artefact)
+    manifest = artefact.manifest
+    tokenizer = PairTokenizer(artefact.folder / TOKENIZER, manifest.max_tokens, manifest.pad_token_id)
+    options = EngineOptions(settings.threads, settings.precision, settings.cache_folder / artefact.folder.name)
+    engine = load_engine(settings.engine, artefact.folder, len(manifest.classes), options)
+    engine.logits(tokenizer.batch([PLAIN_PAIR]))  # a model that cannot compute fails here, and not at its first request
+    return artefact, tokenizer, engine

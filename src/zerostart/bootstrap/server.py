@@ -3,9 +3,10 @@
 import fcntl
 import logging
 import os
-from dataclasses import dataclass
-from typing import IO, Any
+from dataclasses import dataclass, fields
+from typing import IO
 
+from zerostart.bootstrap.stores import build_store
 from zerostart.errors import InvalidSettings
 from zerostart.hosting.isolation import reason_not_to_isolate
 from zerostart.hosting.local import LocalLauncher
@@ -22,11 +23,12 @@ from zerostart.services.jumpstart import JumpStartBucket
 from zerostart.services.logs import LogService
 from zerostart.services.model import ModelService
 from zerostart.services.tag import TagService
-from zerostart.settings import Settings, instance_environment
+from zerostart.services.transform_job import TransformJobService
+from zerostart.settings import PREFIX, Settings, instance_environment
 from zerostart.storage.base import ObjectStore
 from zerostart.storage.generated import GeneratedObjects
 from zerostart.storage.local import LocalStore
-from zerostart.storage.s3 import S3Store
+from zerostart.transform.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,8 @@ class ServerParts:
     tags: TagService
     invocations: InvocationService
     async_invocations: AsyncInvocationService
+    transform_jobs: TransformJobService
+    supervisor: Supervisor
     logs: LogService
     arns: Arns
     store: ObjectStore
@@ -74,6 +78,12 @@ def build_server_parts(settings: Settings) -> ServerParts:
     reconciler = Reconciler(database, launcher, router, cores=cores, pace=pace)
     invocations = InvocationService(router, reconciler, settings.invocation_timeout_s)
     max_instances = settings.max_instances or max(4, 2 * cores)
+    job_logs = settings.home / "logs" / "jobs"
+    most_workers = settings.max_transform_workers or cores
+    supervisor = Supervisor(database, store, job_logs / "TransformJobs", _worker_environment(settings), most_workers)
+    transform_jobs = TransformJobService(
+        database, store, arns, supervisor.wake, cores=cores, most_workers=most_workers, precision=settings.precision
+    )
     return ServerParts(
         settings=settings,
         database=database,
@@ -85,7 +95,11 @@ def build_server_parts(settings: Settings) -> ServerParts:
         tags=TagService(database),
         invocations=invocations,
         async_invocations=AsyncInvocationService(database, store, invocations, router, settings.max_body_bytes),
-        logs=LogService({"/aws/sagemaker/Endpoints/": settings.home / "logs" / "endpoints"}),
+        transform_jobs=transform_jobs,
+        supervisor=supervisor,
+        logs=LogService(
+            {"/aws/sagemaker/Endpoints/": settings.home / "logs" / "endpoints", "/aws/sagemaker/": job_logs}
+        ),
         arns=arns,
         store=store,
         generated=(GeneratedObjects(JumpStartBucket()),),
@@ -106,26 +120,17 @@ def _not_isolated(settings: Settings) -> str | None:
 
 
 def _store(settings: Settings, database: Database) -> ObjectStore:
-    if settings.storage == "s3":
-        return S3Store(_s3_client(settings))
-    store = LocalStore(settings.home / "buckets", settings.home / "keys", database)
-    if left := store.remove_left_overs():
+    """The store, without what a killed server left half-written. Before any worker is started."""
+    store = build_store(settings, database)
+    if isinstance(store, LocalStore) and (left := store.remove_left_overs()):
         logger.info("removed %d files of objects that were not written to their end", left)
     return store
 
 
-def _s3_client(settings: Settings) -> Any:
-    """A client of the storage service, with the credentials that boto3 finds in this process's environment and files.
-
-    AWS_ENDPOINT_URL is not heard: it may name this very server.
-    """
-    import boto3
-    from botocore.config import Config
-
-    domain = "amazonaws.com.cn" if settings.region.startswith("cn-") else "amazonaws.com"
-    url = settings.storage_endpoint_url or f"https://s3.{settings.region}.{domain}"
-    config = Config(max_pool_connections=64, connect_timeout=5)
-    return boto3.session.Session(region_name=settings.region).client("s3", endpoint_url=url, config=config)
+def _worker_environment(settings: Settings) -> dict[str, str]:
+    """What transform workers inherit: they are this program itself, and use the database and the store."""
+    own = {f"{PREFIX}{each.name.upper()}": str(getattr(settings, each.name)) for each in fields(settings)}
+    return {**os.environ, **own}
 
 
 def _lock(settings: Settings) -> IO[str]:

@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     """Add the verbs."""
     app.command()(serve)
     app.command()(model_server)
+    app.command(hidden=True)(transform_worker)
 
 
 def serve(
@@ -173,6 +174,31 @@ def _announce_server(settings: Settings, address: str, *, ca_bundle: Path | None
         local = local.replace(f"//{wildcard}:", "//127.0.0.1:").replace(f"//[{wildcard}]:", "//[::1]:")
     write_server_address(settings, ServerAddress(local, str(ca_bundle) if ca_bundle else None))
     _welcome(address, settings, ca_bundle)
+
+
+def transform_worker(
+    job: Annotated[str, typer.Option(help="The job.")],
+    name: Annotated[str, typer.Option(help="This worker's name, one of its own in the job.")],
+) -> None:
+    """Work on one transform job until it ended; the server starts workers.
+
+    Example: zerostart transform-worker --job my-job --name worker-0
+    """
+    import os
+
+    _exit_with_parent()
+    os.nice(19)  # endpoints go first
+    _return_freed_memory()
+    from zerostart.bootstrap.worker import build_runner
+    from zerostart.logs import configure_logs
+
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    runner, database = build_runner(settings, name)
+    try:
+        runner.run(job)
+    finally:
+        database.close()
 
 
 def _announce(model: str) -> Callable[[str], None]:

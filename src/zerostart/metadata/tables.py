@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
 )
 
 metadata = MetaData()
@@ -136,4 +138,52 @@ async_invocations = Table(
     Column("request", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False, index=True),
     Column("expires_at", UtcDateTime, nullable=False),
+)
+
+transform_jobs = Table(
+    "transform_jobs",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("status", String(32), nullable=False),
+    Column("model_id", String(256), nullable=False),
+    Column("asked", JSON, nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("failure_reason", Text),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
+    Column("modified_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("planned", Boolean, nullable=False, server_default=false()),
+    Column("lease", String(64)),
+    Column("lease_until", UtcDateTime),
+)
+
+transform_files = Table(
+    "transform_files",
+    metadata,
+    Column("job", String(63), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("etag", String(64), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("error", Text),
+)
+
+transform_shards = Table(
+    "transform_shards",
+    metadata,
+    Column("job", String(63), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("file", Integer, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("end", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("lease", String(64)),
+    Column("lease_until", UtcDateTime),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("records", BigInteger, nullable=False, server_default="0"),
+    Column("failed", BigInteger, nullable=False, server_default="0"),
+    Column("lines", BigInteger, nullable=False, server_default="0"),
+    Column("part", String(128)),
 )

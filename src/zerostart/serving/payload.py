@@ -90,6 +90,11 @@ def result_document(result: Classification) -> dict[str, Any]:
     return document
 
 
+def parse_document(line: bytes) -> Any:
+    """The JSON document of one record. Raises InvalidInput."""
+    return _json(line, "The record")
+
+
 def parse_request(document: Any) -> tuple[ClassificationRequest, bool]:
     """The request in a parsed JSON document, and whether its texts came as a list."""
     if not isinstance(document, Mapping):

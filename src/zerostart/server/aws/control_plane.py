@@ -17,18 +17,21 @@ from zerostart.server.aws.logs import LogOperations
 from zerostart.server.aws.model import ModelOperations
 from zerostart.server.aws.service_model import check_input, service_model, shape_output
 from zerostart.server.aws.tag import TagOperations
+from zerostart.server.aws.transform_job import TransformJobOperations
 from zerostart.services.arn import Arns
 from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
 from zerostart.services.logs import LogService
 from zerostart.services.model import ModelService
 from zerostart.services.tag import TagService
+from zerostart.services.transform_job import TransformJobService
 
 OPERATIONS = (
     *("CreateModel", "DescribeModel", "ListModels", "DeleteModel"),
     *("CreateEndpointConfig", "DescribeEndpointConfig", "ListEndpointConfigs", "DeleteEndpointConfig"),
     *("CreateEndpoint", "DescribeEndpoint", "ListEndpoints", "DeleteEndpoint"),
     *("UpdateEndpoint", "UpdateEndpointWeightsAndCapacities"),
+    *("CreateTransformJob", "DescribeTransformJob", "ListTransformJobs", "StopTransformJob"),
     *("ListTags", "AddTags", "DeleteTags"),
 )
 LOGS_TARGET = "Logs_20140328"
@@ -44,6 +47,7 @@ class ControlPlane:
         models: ModelService,
         endpoint_configs: EndpointConfigService,
         endpoints: EndpointService,
+        transform_jobs: TransformJobService,
         tags: TagService,
         logs: LogService,
         arns: Arns,
@@ -52,6 +56,7 @@ class ControlPlane:
             ModelOperations(models, arns),
             EndpointConfigOperations(endpoint_configs, arns),
             EndpointOperations(endpoints, arns),
+            TransformJobOperations(transform_jobs, arns),
             TagOperations(tags),
         )
         self._arns = arns

@@ -16,6 +16,8 @@ CONTROL_PLANE: Mapping[type[Exception], Code] = {
     errors.BodyTooLarge: ("ValidationException", 413),
     errors.InvalidInput: ("ValidationException", 400),
     errors.InvalidArtefact: ("ValidationException", 400),
+    errors.UnknownJob: ("ResourceNotFound", 400),
+    errors.NameInUse: ("ResourceInUse", 400),
     errors.NotFound: ("ValidationException", 400),  # AWS's own code for Describe: its waiters depend on it
     errors.AlreadyExists: ("ValidationException", 400),
     errors.NotUpdatable: ("ValidationException", 400),

@@ -1,0 +1,247 @@
+"""Records: cut from an input, turned into requests, joined with their answers, and written.
+
+What SageMaker's batch transform does with SplitType, DataProcessing and AssembleWith:
+https://docs.aws.amazon.com/sagemaker/latest/dg/batch-transform-data-processing.html
+"""
+
+import csv
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zerostart.errors import InvalidInput, ZerostartError
+from zerostart.metadata.transform_job import TransformOptions
+from zerostart.nli.classification import Classification, ClassificationRequest
+from zerostart.serving.payload import parse_document, parse_request, result_document
+from zerostart.transform.paths import Selection
+
+CSV = "text/csv"
+PLAIN = "text/plain"
+_JOINED = "SageMakerOutput"
+_JOINED_INPUT = "SageMakerInput"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record: the number of the line it begins on, counted from 1 in its shard, what was read, and the request.
+
+    `error` is why there is no request.
+    """
+
+    line: int
+    document: Any
+    request: ClassificationRequest | None = None
+    many: bool = False
+    error: ZerostartError | None = None
+
+
+@dataclass(frozen=True)
+class _Line:
+    """`content` is None for a line over the limit."""
+
+    number: int
+    content: bytes | None
+
+
+class RecordReader:
+    """Cuts bytes into records, by a job's options."""
+
+    def __init__(self, options: TransformOptions) -> None:
+        self._options = options
+        self._filter = Selection(options.input_filter)
+        self.lines = 0
+
+    def records(self, pieces: Iterable[bytes], length: int | None, *, inside: bool) -> Iterator[Record]:
+        """The records that begin in the first `length` bytes of `pieces`; None is all.
+
+        `inside`: the pieces begin one byte before the shard, and what precedes the first line's end is not its own.
+        """
+        options = self._options
+        if options.content_type == CSV:
+            yield from self._rows(pieces)
+        elif options.split_lines:
+            for line in self._lines(pieces, length, inside=inside):
+                if line.content is None or line.content.strip():
+                    yield self._record(line)
+        else:
+            whole = b"".join(_limited(pieces, options.max_record_bytes))
+            yield self._record(_Line(1, whole if len(whole) <= options.max_record_bytes else None))
+
+    def _lines(self, pieces: Iterable[bytes], length: int | None, *, inside: bool) -> Iterator[_Line]:
+        limit = self._options.max_record_bytes
+        skipping = inside
+        start = -1 if inside else 0  # where the present line begins, counted from the shard's first byte
+        pending = bytearray()
+        size = 0
+        for piece in pieces:
+            at = 0
+            while (end := piece.find(b"\n", at)) >= 0:
+                if not skipping:
+                    self.lines += 1
+                    size += end - at
+                    pending += piece[at:end] if size <= limit else b""
+                    yield _Line(self.lines, bytes(pending) if size <= limit else None)
+                    start += size + 1
+                else:
+                    start += size + end - at + 1
+                skipping, size = False, 0
+                pending.clear()
+                at = end + 1
+                if length is not None and start >= length:
+                    return
+            size += len(piece) - at
+            if not skipping and size <= limit:
+                pending += piece[at:]
+        if size and not skipping:
+            self.lines += 1
+            yield _Line(self.lines, bytes(pending) if size <= limit else None)
+
+    def _rows(self, pieces: Iterable[bytes]) -> Iterator[Record]:
+        """Rows of a CSV file with a header; a row may hold line ends in quotation marks."""
+        column = self._options.text_column
+        csv.field_size_limit(max(self._options.max_record_bytes, 1))
+        reader = csv.DictReader(_text_lines(pieces, self._options.max_record_bytes))
+        names = reader.fieldnames or []
+        if column is None or column not in names:
+            raise InvalidInput(
+                f"The file has the columns {', '.join(names)[:200] or '(none)'}, and the column of the texts is "
+                f"{column!r}: set ZEROSTART_TEXT_COLUMN in the job's Environment."
+            )
+        rows = iter(reader)
+        while True:
+            line = reader.line_num + 1
+            try:
+                row = next(rows)
+            except StopIteration:
+                self.lines = reader.line_num
+                return
+            except csv.Error as error:
+                raise InvalidInput(f"line {line}: not a row of CSV ({error}).") from error
+            kept = {name: value for name, value in row.items() if name is not None}
+            document = {"inputs": kept.get(column) or "", **self._options.defaults}
+            yield self._parsed(line, kept, document)
+
+    def _record(self, line: _Line) -> Record:
+        if line.content is None:
+            limit = self._options.max_record_bytes
+            error = InvalidInput(f"The record is longer than {limit} bytes (MaxPayloadInMB).")
+            return Record(line.number, None, error=error)
+        if self._options.content_type == PLAIN:
+            text = line.content.removesuffix(b"\r").decode("utf-8", "replace")
+            return self._parsed(line.number, text, {"inputs": text, **self._options.defaults})
+        try:
+            document = parse_document(line.content)
+        except InvalidInput as error:
+            return Record(line.number, line.content.decode("utf-8", "replace"), error=error)
+        return self._parsed(line.number, document, document)
+
+    def _parsed(self, line: int, document: Any, asked: Any) -> Record:
+        try:
+            request, many = parse_request(self._with_defaults(self._filter.of(asked)))
+        except ZerostartError as error:
+            return Record(line, document, error=error)
+        return Record(line, document, request, many)
+
+    def _with_defaults(self, asked: Any) -> Any:
+        """A record states its own labels and options; what it does not state is the job's."""
+        if not isinstance(asked, Mapping) or not self._options.defaults:
+            return asked
+        parameters = asked.get("parameters")
+        stated = {*asked, *(parameters if isinstance(parameters, Mapping) else ())}
+        stated |= {"multi_label"} if "multi_class" in stated else set()
+        return {**{name: value for name, value in self._options.defaults.items() if name not in stated}, **asked}
+
+
+class RecordWriter:
+    """Turns answers into lines, by a job's options."""
+
+    def __init__(self, options: TransformOptions) -> None:
+        self._options = options
+        self._filter = Selection(options.output_filter)
+        self._end = b"\n" if options.assemble_lines else b""
+
+    def answered(self, record: Record, results: list[Classification]) -> bytes:
+        """The output of a record. Raises InvalidInput where the output filter selects nothing."""
+        documents = [result_document(each) for each in results]
+        return self._line(self._filter.of(self._joined(record, documents if record.many else documents[0])))
+
+    def failed(self, record: Record, error: str) -> bytes:
+        """The output of a record that failed, where that does not fail the file; the output filter is for answers."""
+        return self._line(self._joined(record, {"error": error}))
+
+    def _joined(self, record: Record, document: Any) -> Any:
+        if self._options.join_input:
+            if isinstance(record.document, dict):
+                document = {**record.document, _JOINED: document}
+            else:
+                document = {_JOINED_INPUT: record.document, _JOINED: document}
+        return document
+
+    def _line(self, document: Any) -> bytes:
+        return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + self._end
+
+
+def error_line(line: int, error: str) -> bytes:
+    """A line of the file of errors."""
+    return json.dumps({"line": line, "error": error}, ensure_ascii=False).encode() + b"\n"
+
+
+def moved_error_line(content: bytes, lines_before: int) -> bytes:
+    """A line of a shard's errors with its number counted in the file."""
+    document = json.loads(content)
+    return error_line(document["line"] + lines_before, document["error"])
+
+
+def decompressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The content of a gzip file, which may have several members. Raises InvalidInput."""
+    decoder = zlib.decompressobj(wbits=31)
+    started = False
+    for piece in pieces:
+        rest = piece
+        while rest:
+            if decoder.eof:
+                decoder = zlib.decompressobj(wbits=31)
+            try:
+                content = decoder.decompress(rest, 1 << 20)
+            except zlib.error as error:
+                raise InvalidInput(f"The file is not gzip: {error}") from error
+            started = True
+            if content:
+                yield content
+            rest = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
+    if started and not decoder.eof:
+        raise InvalidInput("The gzip file ends in its middle.")
+
+
+def _limited(pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
+    """Pieces until there is one byte too many."""
+    size = 0
+    for piece in pieces:
+        yield piece[: limit + 1 - size]
+        size += len(piece)
+        if size > limit:
+            return
+
+
+def _text_lines(pieces: Iterable[bytes], limit: int) -> Iterator[str]:
+    """Lines with their ends, decoded; a byte order mark at the start is left out. Raises InvalidInput."""
+    pending, first = b"", True
+    for piece in pieces:
+        parts = (pending + piece).split(b"\n")
+        pending = parts.pop()
+        if len(pending) > limit:
+            raise InvalidInput(f"A line is longer than {limit} bytes (MaxPayloadInMB).")
+        for part in parts:
+            yield _decoded(part + b"\n", first=first)
+            first = False
+    if pending:
+        yield _decoded(pending, first=first)
+
+
+def _decoded(line: bytes, *, first: bool) -> str:
+    try:
+        return line.decode("utf-8-sig" if first else "utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"The file is not UTF-8: {line[:40]!r}") from error
