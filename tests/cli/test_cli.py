@@ -14,6 +14,7 @@ from tests.tiny_models import build_source
 COMMANDS = [
     *("classify", "serve", "model-server", "deploy", "invoke", "env", "version"),
     *("endpoints list", "endpoints show", "endpoints delete", "models list", "models add", "run"),
+    *("transform create", "transform list", "transform show", "transform wait", "transform stop"),
     *("keys create", "keys list", "keys revoke"),
 ]
 
@@ -150,6 +151,28 @@ def test_deploy_invoke_list_and_delete(home: Path) -> None:
         assert server.sagemaker().list_endpoints()["Endpoints"] == []
         gone = run(home, "endpoints", "show", "cli", **at)
         assert 'Could not find endpoint "arn:aws:sagemaker' in gone.stderr
+
+
+def test_a_file_is_transformed_in_one_line(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text('id,review\n1,One day I will see the world\n2,""\n3,"Whisk the eggs,\nand bake"\n')
+    with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:
+        assert "No jobs. Run one" in run(home, "transform", "list").stdout
+        files = ["--input", str(tmp_path / "in.csv"), "--output", str(tmp_path / "out.csv")]
+        job = ["--text-column", "review", "--labels", "travel,cooking", "--name", "reviews"]
+        done = run(home, "transform", "create", *files, *job)
+        assert done.returncode == 0, done.stderr
+        assert "3 texts (1 had no text)" in done.stderr
+        with (tmp_path / "out.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["id"] for row in rows] == ["1", "2", "3"]
+        assert [row["label"] != "" for row in rows] == [True, False, True]
+        assert json.loads(run(home, "transform", "list", "--format", "json").stdout)[0]["TransformJobName"] == "reviews"
+        assert json.loads(run(home, "transform", "show", "reviews").stdout)["Progress"]["records"] == 2
+        assert run(home, "transform", "wait", "reviews").returncode == 0
+        assert "in status Completed" in run(home, "transform", "stop", "reviews").stderr
+        assert server.s3().list_objects_v2(Bucket="zerostart-transform")["KeyCount"] == 0
+        assert "Name the labels" in run(home, "transform", "create", *files).stderr
+        assert "Could not find requested job" in run(home, "transform", "wait", "nothing").stderr
 
 
 def test_env_points_aws_clients_here(home: Path) -> None:

@@ -31,6 +31,11 @@ def runtime() -> "SageMakerRuntimeClient":
     return client
 
 
+def s3() -> Any:
+    """A client of the S3 gateway."""
+    return _client("s3")
+
+
 def variables(settings: Settings, key: AccessKey) -> dict[str, str]:
     """What lets AWS's clients use this installation with a key."""
     address = server_address(settings)

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from zerostart import __version__
-from zerostart.cli import classify, endpoints, keys, models, run, serve
+from zerostart.cli import classify, endpoints, keys, models, run, serve, transform
 from zerostart.errors import ZerostartError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ serve.register(app)
 endpoints.register(app)
 models.register(app)
 keys.register(app)
+transform.register(app)
 run.register(app)
 
 
