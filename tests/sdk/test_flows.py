@@ -23,6 +23,7 @@ FLOWS: dict[str, tuple[str, ...]] = {
     "v2_huggingface": ("v2", "v2_huggingface.py"),
     "v2_notebook": ("v2", "v2_notebook.py"),
     "v2_serverless_and_update": ("v2", "v2_serverless_and_update.py"),
+    "v2_transform": ("v2", "v2_transform.py"),
     "v2_async": ("v2", "v2_async.py"),
     "v3_builder": ("v3", "v3_builder.py"),
     "v3_resources": ("v3", "v3_resources.py"),
@@ -145,6 +146,14 @@ def test_v2_deploys_serverless_and_updates(flows: Flows) -> None:
     assert found["count"] == 2
 
 
+def test_v2_transforms_with_and_without_logs(flows: Flows) -> None:
+    output = flows.output("v2_transform")
+    found = document(output)
+    assert (found["count"], found["same"]) == (20, True)
+    assert found["answer"]["labels"][0] == "travel"
+    assert "records" in output  # a worker's log
+
+
 def test_v2_deploys_asynchronously_and_waits_for_the_result(flows: Flows) -> None:
     found = document(flows.output("v2_async"))
     assert found["answer"]["labels"][0] == "travel"
@@ -165,6 +174,7 @@ def test_the_aws_cli(flows: Flows) -> None:
     assert '"labels":["travel","cooking"]' in output
     assert "/aws/sagemaker/Endpoints/cli" in output
     assert "zerostart-zstc-small takes invocations" in output
+    assert 'transformed: {"sequence":"one day I will see the world","labels":["travel","cooking"]' in output
 
 
 def test_no_program_tries_to_reach_another_host_than_this_one(flows: Flows) -> None:

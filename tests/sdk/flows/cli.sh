@@ -30,6 +30,15 @@ echo
 stream="$("$aws" logs describe-log-streams --log-group-name /aws/sagemaker/Endpoints/cli --query 'logStreams[0].logStreamName' --output text)"
 "$aws" logs get-log-events --log-group-name /aws/sagemaker/Endpoints/cli --log-stream-name "$stream" --start-from-head \
   --query 'events[].message' --output text
+"$aws" s3 mb s3://flow-cli-transform
+echo '{"inputs": "one day I will see the world", "candidate_labels": ["travel", "cooking"]}' > "$folder/in.jsonl"
+"$aws" s3 cp "$folder/in.jsonl" s3://flow-cli-transform/in/ --no-progress
+"$aws" sagemaker create-transform-job --transform-job-name cli --model-name cli \
+  --transform-input 'DataSource={S3DataSource={S3DataType=S3Prefix,S3Uri=s3://flow-cli-transform/in/}},SplitType=Line' \
+  --transform-output S3OutputPath=s3://flow-cli-transform/out,AssembleWith=Line \
+  --transform-resources InstanceType=ml.m5.large,InstanceCount=1
+"$aws" sagemaker wait transform-job-completed-or-stopped --transform-job-name cli
+"$aws" s3 cp s3://flow-cli-transform/out/in.jsonl.out - | sed 's/^/transformed: /'
 "$aws" sagemaker delete-endpoint --endpoint-name cli
 "$aws" sagemaker delete-endpoint-config --endpoint-config-name cli
 "$aws" sagemaker delete-model --model-name cli
