@@ -15,6 +15,7 @@ from zerostart.credentials import (
     ensure_credentials,
     read_access_keys,
     read_credentials,
+    revoke_access_key,
 )
 from zerostart.errors import InvalidSettings, NotFound
 
@@ -86,6 +87,18 @@ def test_keys_that_are_made_at_the_same_time_are_all_kept(tmp_path: Path) -> Non
     assert set(read_access_keys(path)) == set(made)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert sorted(each.name for each in path.parent.iterdir()) == ["access-keys.json", "access-keys.lock"]
+
+
+def test_a_key_that_is_revoked_while_keys_are_looked_through_breaks_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "access-keys.json"
+    for name in ("one", "two"):
+        create_access_key(path, name, Role.DEPLOY)
+    seen = []
+    for key in AccessKeys(AccessKey("ZS1", "s"), path).values():
+        if not seen:
+            revoke_access_key(path, "two")
+        seen.append(key.name)
+    assert sorted(seen) == ["installation", "one", "two"]
 
 
 def test_a_broken_file_of_keys_lets_nobody_in_and_is_left(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import secrets
 import string
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, ValuesView
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -67,6 +67,10 @@ class AccessKeys(Mapping[str, AccessKey]):
 
     def __len__(self) -> int:
         return len(self._present())
+
+    def values(self) -> ValuesView[AccessKey]:
+        """The keys of one moment: none can be revoked between being listed and being read."""
+        return self._present().values()
 
     def _present(self) -> Mapping[str, AccessKey]:
         """The keys, read again if the file is another one than before. It is replaced, never changed in place."""

@@ -62,9 +62,9 @@ def list_keys(
         typer.echo(json.dumps([_shown(key) for key in keys], indent=2))
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("key", "access key id", "role", "endpoints", "created")
+    table = Table("key", Column("access key id", no_wrap=True), "role", "endpoints", "created")
     for key in keys:
         created = f"{key.created_at:%Y-%m-%d %H:%M:%S} UTC" if key.created_at else ""
         table.add_row(key.name, key.access_key_id, key.role, ", ".join(key.endpoints), created)
