@@ -93,7 +93,7 @@ def test_a_key_that_is_revoked_while_keys_are_looked_through_breaks_nothing(tmp_
     path = tmp_path / "access-keys.json"
     for name in ("one", "two"):
         create_access_key(path, name, Role.DEPLOY)
-    seen = []
+    seen: list[str] = []
     for key in AccessKeys(AccessKey("ZS1", "s"), path).values():
         if not seen:
             revoke_access_key(path, "two")

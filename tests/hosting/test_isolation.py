@@ -43,7 +43,8 @@ if "model-server" in sys.orig_argv:
 """
 ATTACK = """
     import ctypes, signal, socket
-    home, address, server, victim = json.loads(pathlib.Path(os.environ["PYTHONPATH"], "targets.json").read_text())
+    targets = pathlib.Path(os.environ["PYTHONPATH"], "targets.json")
+    home, address, server, victim, isolated = json.loads(targets.read_text())
     def fetch(family, target):
         with socket.socket(family, socket.SOCK_STREAM) as each:
             each.settimeout(2)
@@ -71,7 +72,13 @@ ATTACK = """
         import subprocess
         return subprocess.run(["mount", "-t", "tmpfs", "none", "/tmp"], check=True)
     model = pathlib.Path(__import__("zerostart.models.local_artefacts", fromlist=["x"]).BUILTIN_FOLDER)
+    dangerous = {
+        "trace the server": tried(trace),
+        "alter the program": tried(lambda: (model.parents[1] / "escaped.py").write_text("x")),
+        "mount": tried(become_root),
+    } if isolated else {}
     results = {
+        **dangerous,
         "connect": tried(lambda: fetch(socket.AF_INET, tuple(address))),
         "connect outside": tried(lambda: fetch(socket.AF_INET, ("192.0.2.1", 80))),
         "connect ipv6": tried(lambda: fetch(socket.AF_INET6, ("::1", address[1]))),
@@ -87,12 +94,9 @@ ATTACK = """
         "files of the server": tried(read(f"/proc/{server}/root{home}/credentials")),
         "memory of the server": tried(lambda: os.listdir(f"/proc/{server}/fd")),
         "network of the server": tried(enter_network),
-        "trace the server": tried(trace),
-        "stop the server": tried(lambda: os.kill(server, signal.SIGSTOP)),
+        "signal to the server": tried(lambda: os.kill(server, signal.SIGCONT)),
         "alter the model": tried(lambda: open(model / "zerostart-zstc-small" / "zerostart.json", "ab")),
-        "write outside": tried(lambda: pathlib.Path("/tmp/zerostart-escaped").write_text("x")),
-        "alter the program": tried(lambda: (model.parents[1] / "escaped.py").write_text("x")),
-        "mount": tried(become_root),
+        "write outside": tried(lambda: pathlib.Path(home + "-escaped").write_text("x")),
         "listen": tried(listen),
     }
     secrets = [name for name, value in os.environ.items() if "secret" in value]
@@ -118,22 +122,42 @@ def logs_of(server: ServerProcess) -> str:
     return "".join(path.read_text() for path in sorted((server.home / "logs" / "endpoints").rglob("*.log")))
 
 
+def attacked(server: ServerProcess, folder: Path, *, isolated: bool) -> dict[str, Any]:
+    """What code in an instance of the server reports of its attempts."""
+    home = server.home
+    other = home / "models" / "other" / "zerostart.json"
+    other.parent.mkdir(parents=True)
+    other.write_text("{}")
+    (home / "access-keys.json").touch(mode=0o600)
+    (home / "access-keys.json").write_text("[]")
+    (home / "keys").mkdir(exist_ok=True)
+    host, port = server.address.removeprefix("http://").split(":")
+    targets = [str(home), [host, int(port)], server.pid, str(other), isolated]
+    (folder / "targets.json").write_text(json.dumps(targets))
+    server.deploy("open")
+    line = wait_for(lambda: [each for each in logs_of(server).splitlines() if each.startswith("RESULTS ")])[0]
+    found: dict[str, Any] = json.loads(line.removeprefix("RESULTS "))
+    return found
+
+
+def test_without_isolation_the_same_attempts_succeed(home: Path, tmp_path: Path) -> None:
+    """So that those of the next test are refused, and not merely wrong."""
+    environment = taken_over(tmp_path / "code", ATTACK)
+    with ServerProcess(home, ZEROSTART_ISOLATION="off", **environment) as server:
+        results = attacked(server, tmp_path / "code", isolated=False)["results"]
+        assert {name for name, result in results.items() if "done" in result} >= {
+            *("connect", "datagram", "listen", "credentials", "access keys", "database", "bucket keys"),
+            *("another model", "environment of the server", "files of the server", "memory of the server"),
+            *("signal to the server", "alter the model", "write outside"),
+        }, results
+
+
 @needs_isolation
 def test_code_in_an_instance_reaches_no_network_no_secret_and_no_other_process(home: Path, tmp_path: Path) -> None:
     environment = taken_over(tmp_path / "code", ATTACK)
     secrets = {"HF_TOKEN": "hf_secret", "DATABASE_PASSWORD": "secret", "MY_SECRET": "secret"}
     with ServerProcess(home, **environment, **secrets) as server:
-        other = home / "models" / "other" / "zerostart.json"
-        other.parent.mkdir(parents=True)
-        other.write_text("{}")
-        (home / "access-keys.json").touch(mode=0o600)
-        (home / "access-keys.json").write_text("[]")
-        host, port = server.address.removeprefix("http://").split(":")
-        targets = [str(home), [host, int(port)], server.pid, str(other)]
-        (tmp_path / "code" / "targets.json").write_text(json.dumps(targets))
-        server.deploy("open")
-        line = wait_for(lambda: [each for each in logs_of(server).splitlines() if each.startswith("RESULTS ")])[0]
-        found = json.loads(line.removeprefix("RESULTS "))
+        found = attacked(server, tmp_path / "code", isolated=True)
         assert {name for name, result in found["results"].items() if "done" in result} == set(), found
         assert len(found["results"]) == 22
         for name in ("credentials", "access keys", "database", "another model", "alter the model", "shadow"):

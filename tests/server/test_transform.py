@@ -276,14 +276,19 @@ def test_output_is_the_same_after_twenty_kills_of_workers_and_server(home: Path)
         create(server, "calm", InstanceCount=2, Environment={"ZEROSTART_ERRORS": "collect"})
         assert ended(server, "calm", 120)["TransformJobStatus"] == "Completed"
         create(server, "stormy", InstanceCount=2, Environment={"ZEROSTART_ERRORS": "collect"})
-        for kill in range(20):
+        kills = 0
+        while kills < 20:
             time.sleep(chosen.uniform(0.2, 2.0))
-            if kill % 7 == 6:
+            shown = server.sagemaker().describe_transform_job(TransformJobName="stormy")
+            assert shown["TransformJobStatus"] == "InProgress", f"it ended after {kills} kills: give it more to do"
+            if kills % 7 == 6:
                 server.kill()
                 server.stop()
                 server = ServerProcess(home)
+                kills += 1
             for worker in children_of(server.pid)[: chosen.choice([1, 2])]:
                 os.kill(worker, signal.SIGKILL)
+                kills += 1
         assert ended(server, "stormy", 180)["TransformJobStatus"] == "Completed"
         for kind in ("out", "err.jsonl"):
             assert got(server, f"stormy/out/a.jsonl.{kind}") == got(server, f"calm/out/a.jsonl.{kind}")

@@ -139,6 +139,20 @@ def change_transform_job(
     return connection.execute(query.values(modified_at=at, **values)).rowcount == 1
 
 
+def end_transform_job(
+    connection: Connection,
+    name: str,
+    status: TransformJobStatus,
+    at: datetime,
+    *,
+    old: TransformJobStatus = TransformJobStatus.IN_PROGRESS,
+    reason: str | None = None,
+) -> bool:
+    """Give a job its last status, unless somebody else changed it before; whether it was given."""
+    values = {"status": status.value, "ended_at": at, "failure_reason": reason[:4000] if reason else None}
+    return change_transform_job(connection, name, old=[old], at=at, **values)
+
+
 def lease_transform_job(connection: Connection, name: str, lease: str, now: datetime, until: datetime) -> bool:
     """Take, or keep, the right to plan a job or to end it; whether it was given."""
     free = or_(jobs.c.lease.is_(None), jobs.c.lease == lease, jobs.c.lease_until < now)

@@ -189,36 +189,18 @@ class Runner:
                         shards = rows.read_transform_shards(connection, job.name, file.number)
                     put_together(self._store, job, file, shards)
             errors = [file.error for file in files if file.error is not None]
-            now = datetime.now(UTC)
             status = TransformJobStatus.FAILED if errors else TransformJobStatus.COMPLETED
             reason = f"{len(errors)} of {len(files)} files failed; the first: {errors[0]}" if errors else None
             with self._database.transaction() as connection:
-                rows.change_transform_job(
-                    connection,
-                    job.name,
-                    old=[TransformJobStatus.IN_PROGRESS],
-                    at=now,
-                    status=status.value,
-                    ended_at=now,
-                    failure_reason=reason,
-                )
+                rows.end_transform_job(connection, job.name, status, datetime.now(UTC), reason=reason)
             remove_parts(self._store, job)
             logger.info("%s is %s: %d records, %d failed", job.name, status, progress.records, progress.failed)
         return True
 
     def _fail(self, job: TransformJob, reason: str) -> None:
         logger.error("%s failed: %s", job.name, reason)
-        now = datetime.now(UTC)
         with self._database.transaction() as connection:
-            rows.change_transform_job(
-                connection,
-                job.name,
-                old=[TransformJobStatus.IN_PROGRESS],
-                at=now,
-                status=TransformJobStatus.FAILED.value,
-                ended_at=now,
-                failure_reason=reason[:4000],
-            )
+            rows.end_transform_job(connection, job.name, TransformJobStatus.FAILED, datetime.now(UTC), reason=reason)
 
     @contextmanager
     def _holding_job(self, job: TransformJob, lease: str) -> Iterator[bool]:

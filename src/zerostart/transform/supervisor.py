@@ -146,21 +146,13 @@ class Supervisor:
                 self._give_up(job, worker)
 
     def _give_up(self, job: TransformJob, worker: _Worker) -> None:
-        now = datetime.now(UTC)
         try:
             tail = self._log(job, worker.name).read_text("utf-8", "replace")[-1000:].strip()
         except OSError:
             tail = ""
+        reason = f"Workers ended {_MOST_EARLY_ENDS} times in a row; the last words: {tail}"
         with self._database.transaction() as connection:
-            rows.change_transform_job(
-                connection,
-                job.name,
-                old=[TransformJobStatus.IN_PROGRESS],
-                at=now,
-                status=TransformJobStatus.FAILED.value,
-                ended_at=now,
-                failure_reason=f"Workers ended {_MOST_EARLY_ENDS} times in a row; the last words: {tail}",
-            )
+            rows.end_transform_job(connection, job.name, TransformJobStatus.FAILED, datetime.now(UTC), reason=reason)
 
     def _stop_job(self, job: TransformJob, crew: _Crew) -> None:
         """Stopping: the workers have a moment to see it; then the job is Stopped, and nothing of it is left."""
@@ -170,15 +162,9 @@ class Supervisor:
         for worker in crew.workers.values():
             _end(worker)
         crew.workers.clear()
-        now = datetime.now(UTC)
         with self._database.transaction() as connection:
-            rows.change_transform_job(
-                connection,
-                job.name,
-                old=[TransformJobStatus.STOPPING],
-                at=now,
-                status=TransformJobStatus.STOPPED.value,
-                ended_at=now,
+            rows.end_transform_job(
+                connection, job.name, TransformJobStatus.STOPPED, datetime.now(UTC), old=TransformJobStatus.STOPPING
             )
         remove_parts(self._store, job)
 
