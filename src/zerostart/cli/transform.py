@@ -97,7 +97,11 @@ def create(
         _upload(source, f"{job}/in.jsonl")
         place = f"s3://{_BUCKET}/{job}/in.jsonl", "application/jsonlines"
         _submit(job, model, place, f"s3://{_BUCKET}/{job}/out", workers, environment)
-        _watch(job)
+        try:
+            _watch(job)
+        except KeyboardInterrupt:
+            typer.echo(f"Job {job} goes on; its results will be s3://{_BUCKET}/{job}/out/in.jsonl.out", err=True)
+            raise
         _download(source, f"{job}/out/in.jsonl.out", target, candidates)
         _clean_up(f"{job}/")
 

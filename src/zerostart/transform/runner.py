@@ -9,46 +9,30 @@ import logging
 import secrets
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from zerostart.errors import InvalidInput, NotFound, PreconditionFailed, ZerostartError
 from zerostart.metadata import transform_job as rows
 from zerostart.metadata.database import Database
 from zerostart.metadata.transform_job import (
-    TransformFile,
     TransformJob,
     TransformJobStatus,
     TransformOptions,
     TransformShard,
 )
-from zerostart.nli.classification import ClassificationRequest
-from zerostart.serving.bulk import Answer, BulkClassifier
-from zerostart.storage.base import ObjectAttributes, ObjectReader, ObjectStore, ObjectWriter, parse_uri
+from zerostart.serving.bulk import BulkClassifier
+from zerostart.storage.base import ObjectStore
+from zerostart.transform.parts import put_together, remove_parts
 from zerostart.transform.plan import plan_files, plan_shards
-from zerostart.transform.records import (
-    Record,
-    RecordReader,
-    RecordWriter,
-    decompressed,
-    error_line,
-    moved_error_line,
-)
+from zerostart.transform.shard import LeaseLost, ShardWork
 
 logger = logging.getLogger(__name__)
 LEASE_S = 15.0
 _HEARTBEAT_S = 1.0
 _WAIT_S = 0.1
-_PIECE_BYTES = 1024 * 1024
 _LEAST_RECORDS_FOR_A_RATE = 100
-_ABSENT = InvalidInput("There is no answer.")
-
-
-class LeaseLost(Exception):
-    """Somebody else does this now, or nobody should any more."""
 
 
 class Runner:
@@ -118,7 +102,7 @@ class Runner:
     def _do(self, job: TransformJob, shard: TransformShard, lease: str) -> None:
         with self._database.transaction() as connection:
             file = rows.read_transform_files(connection, job.name)[shard.file]
-        work = _ShardWork(self._store, job, file, shard, lease)
+        work = ShardWork(self._store, job, file, shard, lease)
         stop, lost = threading.Event(), threading.Event()
         beating = threading.Thread(target=self._beat, args=(job.name, work, stop, lost), daemon=True)
         beating.start()
@@ -145,7 +129,7 @@ class Runner:
             self._classifier = self._load(job.model_id, job.options)
         return self._classifier
 
-    def _beat(self, name: str, work: "_ShardWork", stop: threading.Event, lost: threading.Event) -> None:
+    def _beat(self, name: str, work: ShardWork, stop: threading.Event, lost: threading.Event) -> None:
         """Keep the lease, tell how far it is, and hear of the job's end."""
         while not stop.wait(_HEARTBEAT_S):
             try:
@@ -226,189 +210,6 @@ class Runner:
             stop.set()
             if held:
                 beating.join()
-
-
-class _ShardWork:
-    """A shard that is being done; `records` and `failed` are how far it is."""
-
-    def __init__(
-        self, store: ObjectStore, job: TransformJob, file: TransformFile, shard: TransformShard, lease: str
-    ) -> None:
-        self.shard = shard
-        self.lease = lease
-        self.records = 0
-        self.failed = 0
-        self._store = store
-        self._job = job
-        self._options = job.options
-        self._file = file
-
-    def done(self, classifier: BulkClassifier, lost: threading.Event) -> TransformShard:
-        """Write the part. Raises InvalidInput for a record that fails its file, LeaseLost."""
-        options = self._options
-        reader, writer = RecordReader(options), RecordWriter(options)
-        part = f"{self.shard.number:08d}-{self.lease}"
-        bucket, key = part_location(self._job, part)
-        attributes = ObjectAttributes(kms_key_id=options.kms_key_id)
-        with (
-            self._opened() as source,
-            _PartFile(self._store, bucket, key, attributes) as output,
-            _PartFile(self._store, bucket, f"{key}.err", attributes) as errors,
-        ):
-            for record, answer in _answered(classifier, self._records(reader, source)):
-                if lost.is_set():
-                    raise LeaseLost
-                self._take(record, answer, writer, output, errors)
-            if lost.is_set():
-                raise LeaseLost
-            output.commit()
-            errors.commit_if_any()
-        return replace(self.shard, part=part, records=self.records, failed=self.failed, lines=reader.lines)
-
-    def _take(
-        self, record: Record, answer: Answer, writer: RecordWriter, output: "_PartFile", errors: "_PartFile"
-    ) -> None:
-        error = record.error or (answer if isinstance(answer, ZerostartError) else None)
-        content = b""
-        if error is None and not isinstance(answer, ZerostartError):
-            try:
-                content = writer.answered(record, answer)
-            except InvalidInput as own:
-                error = own
-        if error is not None:
-            if not self._options.collect_errors:
-                at = f"line {record.line}" + (f" of the part at byte {self.shard.first}" if self.shard.first else "")
-                raise InvalidInput(f"ClientError: 400: {at}: {error}")
-            self.failed += 1
-            content = writer.failed(record, str(error))
-            errors.write(error_line(record.line, str(error)))
-        self.records += 1
-        output.write(content)
-
-    @contextmanager
-    def _opened(self) -> Iterator[ObjectReader]:
-        bucket, _, key = self._file.key.partition("/")
-        source = self._store.open(bucket, key)
-        try:
-            if source.stored.etag != self._file.etag:
-                raise InvalidInput("The object was replaced after the job began.")
-            yield source
-        finally:
-            source.close()
-
-    def _records(self, reader: RecordReader, source: ObjectReader) -> Iterator[Record]:
-        shard, options = self.shard, self._options
-        if not self._file.size:
-            return
-        if options.compressed:
-            yield from reader.records(decompressed(source.chunks()), None, inside=False)
-        elif shard.first == 0 and shard.end == self._file.size:
-            yield from reader.records(source.chunks(), None, inside=False)
-        else:
-            inside = shard.first > 0
-            pieces = source.chunks(shard.first - inside)
-            yield from reader.records(pieces, shard.end - shard.first, inside=inside)
-
-
-class _PartFile:
-    """A part that is written in large pieces."""
-
-    def __init__(self, store: ObjectStore, bucket: str, key: str, attributes: ObjectAttributes) -> None:
-        self._writer: ObjectWriter = store.writer(bucket, key, attributes)
-        self._pending = bytearray()
-        self._empty = True
-
-    def write(self, content: bytes) -> None:
-        self._empty = False
-        self._pending += content
-        if len(self._pending) >= _PIECE_BYTES:
-            self._writer.write(bytes(self._pending))
-            self._pending.clear()
-
-    def commit(self) -> None:
-        self._writer.write(bytes(self._pending))
-        self._writer.commit()
-
-    def commit_if_any(self) -> None:
-        if not self._empty:
-            self.commit()
-
-    def __enter__(self) -> "_PartFile":
-        self._writer.__enter__()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._writer.__exit__(None, None, None)
-
-
-def _answered(classifier: BulkClassifier, records: Iterable[Record]) -> Iterator[tuple[Record, Answer]]:
-    """Records with their answers, in order; one without a request has none."""
-    waiting: deque[Record] = deque()
-
-    def requests() -> Iterator[ClassificationRequest]:
-        for record in records:
-            waiting.append(record)
-            if record.request is not None:
-                yield record.request
-
-    for answer in classifier.classify_each(requests()):
-        while waiting[0].request is None:
-            yield waiting.popleft(), _ABSENT
-        yield waiting.popleft(), answer
-    for record in waiting:
-        yield record, _ABSENT
-
-
-def part_location(job: TransformJob, part: str) -> tuple[str, str]:
-    """Bucket and key of a part; beside the outputs, never under their prefix."""
-    bucket, _ = parse_uri(job.options.output_uri)
-    return bucket, f".zerostart/transform/{job.name}/{part}"
-
-
-def put_together(store: ObjectStore, job: TransformJob, file: TransformFile, shards: list[TransformShard]) -> None:
-    """Write a file's output, and its errors if it has any, from the parts; each appears whole."""
-    bucket, prefix = parse_uri(job.options.output_uri)
-    key = "/".join(filter(None, (prefix.rstrip("/"), file.name)))
-    lines = job.options.assemble_lines
-    kind = "application/jsonlines" if lines else "application/json"
-    attributes = ObjectAttributes(content_type=kind, kms_key_id=job.options.kms_key_id)
-    with store.writer(bucket, f"{key}.out", attributes) as output:
-        for shard in shards:
-            for piece in _part_pieces(store, job, shard.part or ""):
-                output.write(piece)
-        output.commit()
-    if any(shard.failed for shard in shards):
-        with store.writer(
-            bucket, f"{key}.err.jsonl", replace(attributes, content_type="application/jsonlines")
-        ) as errors:
-            before = 0
-            for shard in shards:
-                if shard.failed:
-                    content = b"".join(_part_pieces(store, job, f"{shard.part}.err"))
-                    for line in content.splitlines():
-                        errors.write(moved_error_line(line, before))
-                before += shard.lines
-            errors.commit()
-
-
-def remove_parts(store: ObjectStore, job: TransformJob) -> None:
-    """Remove every part of a job, also those of attempts that did not count; nothing is lost if that cannot be."""
-    bucket, prefix = part_location(job, "")
-    try:
-        while page := store.list(bucket, prefix):
-            for each in page:
-                store.delete(bucket, each.key)
-    except ZerostartError as error:
-        logger.warning("parts of %s were left: %s", job.name, error)
-
-
-def _part_pieces(store: ObjectStore, job: TransformJob, part: str) -> Iterator[bytes]:
-    reader = store.open(*part_location(job, part))
-    try:
-        if reader.stored.size:
-            yield from reader.chunks()
-    finally:
-        reader.close()
 
 
 def _later(now: datetime) -> datetime:

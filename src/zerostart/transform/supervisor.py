@@ -14,7 +14,7 @@ from zerostart.metadata import transform_job as rows
 from zerostart.metadata.database import Database
 from zerostart.metadata.transform_job import TransformJob, TransformJobStatus
 from zerostart.storage.base import ObjectStore
-from zerostart.transform.runner import remove_parts
+from zerostart.transform.parts import remove_parts
 
 logger = logging.getLogger(__name__)
 _TICK_S = 0.25

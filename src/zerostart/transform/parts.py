@@ -1,0 +1,96 @@
+"""Parts: what attempts at shards wrote, and the outputs that are put together from them."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+
+from zerostart.errors import ZerostartError
+from zerostart.metadata.transform_job import TransformFile, TransformJob, TransformShard
+from zerostart.storage.base import ObjectAttributes, ObjectStore, ObjectWriter, parse_uri
+from zerostart.transform.records import moved_error_line
+
+logger = logging.getLogger(__name__)
+_PIECE_BYTES = 1024 * 1024
+
+
+class PartFile:
+    """A part that is written in large pieces."""
+
+    def __init__(self, store: ObjectStore, bucket: str, key: str, attributes: ObjectAttributes) -> None:
+        self._writer: ObjectWriter = store.writer(bucket, key, attributes)
+        self._pending = bytearray()
+        self._empty = True
+
+    def write(self, content: bytes) -> None:
+        self._empty = False
+        self._pending += content
+        if len(self._pending) >= _PIECE_BYTES:
+            self._writer.write(bytes(self._pending))
+            self._pending.clear()
+
+    def commit(self) -> None:
+        self._writer.write(bytes(self._pending))
+        self._writer.commit()
+
+    def commit_if_any(self) -> None:
+        if not self._empty:
+            self.commit()
+
+    def __enter__(self) -> "PartFile":
+        self._writer.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._writer.__exit__(None, None, None)
+
+
+def part_location(job: TransformJob, part: str) -> tuple[str, str]:
+    """Bucket and key of a part; beside the outputs, never under their prefix."""
+    bucket, _ = parse_uri(job.options.output_uri)
+    return bucket, f".zerostart/transform/{job.name}/{part}"
+
+
+def put_together(store: ObjectStore, job: TransformJob, file: TransformFile, shards: list[TransformShard]) -> None:
+    """Write a file's output, and its errors if it has any, from the parts; each appears whole."""
+    bucket, prefix = parse_uri(job.options.output_uri)
+    key = "/".join(filter(None, (prefix.rstrip("/"), file.name)))
+    lines = job.options.assemble_lines
+    kind = "application/jsonlines" if lines else "application/json"
+    attributes = ObjectAttributes(content_type=kind, kms_key_id=job.options.kms_key_id)
+    with store.writer(bucket, f"{key}.out", attributes) as output:
+        for shard in shards:
+            for piece in _part_pieces(store, job, shard.part or ""):
+                output.write(piece)
+        output.commit()
+    if any(shard.failed for shard in shards):
+        with store.writer(
+            bucket, f"{key}.err.jsonl", replace(attributes, content_type="application/jsonlines")
+        ) as errors:
+            before = 0
+            for shard in shards:
+                if shard.failed:
+                    content = b"".join(_part_pieces(store, job, f"{shard.part}.err"))
+                    for line in content.splitlines():
+                        errors.write(moved_error_line(line, before))
+                before += shard.lines
+            errors.commit()
+
+
+def remove_parts(store: ObjectStore, job: TransformJob) -> None:
+    """Remove every part of a job, also those of attempts that did not count; nothing is lost if that cannot be."""
+    bucket, prefix = part_location(job, "")
+    try:
+        while page := store.list(bucket, prefix):
+            for each in page:
+                store.delete(bucket, each.key)
+    except ZerostartError as error:
+        logger.warning("parts of %s were left: %s", job.name, error)
+
+
+def _part_pieces(store: ObjectStore, job: TransformJob, part: str) -> Iterator[bytes]:
+    reader = store.open(*part_location(job, part))
+    try:
+        if reader.stored.size:
+            yield from reader.chunks()
+    finally:
+        reader.close()
