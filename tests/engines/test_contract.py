@@ -161,3 +161,19 @@ threads = [threading.Thread(target=lambda: (barrier.wait(), engine.logits(batch)
 """
     for _ in range(5):
         subprocess.run([sys.executable, "-c", script, str(BUILTIN)], check=True, timeout=30)
+
+
+@pytest.mark.parametrize("length", [7, 13, 48, 130])
+def test_a_pair_s_logits_are_the_same_to_the_bit_in_every_batch_of_its_length(engine: Engine, length: int) -> None:
+    """What jobs are built on: they batch pairs of one length, and their output must not depend on the batches."""
+    pool = [batch_of(length, seed=seed) for seed in range(24)]
+
+    def joined(rows: list[int]) -> EncodedBatch:
+        parts = [pool[row] for row in rows]
+        return EncodedBatch(*(np.concatenate([getattr(p, n) for p in parts]) for n in vars(parts[0])))
+
+    alone = np.concatenate([engine.logits(each) for each in pool])
+    chooser = np.random.default_rng(0)
+    for _ in range(20):
+        rows = chooser.permutation(24)[: chooser.integers(1, 25)].tolist()
+        assert np.array_equal(engine.logits(joined(rows)), alone[rows])

@@ -1,8 +1,9 @@
-"""Many requests in order, in batches that depend on nothing but the requests.
+"""Many requests in order, with scores that depend on nothing but the pair.
 
-The batcher cuts batches by what waits at the moment, which is right for callers who wait, and gives scores that differ
-in their last digits from run to run, as padding does. A job that is done again after a crash has to give the same
-bytes: here the same requests make the same batches, whatever the timing.
+The batcher cuts batches by what waits at the moment, which is right for callers who wait; but padding changes the last
+digits of a score, so that these depend on the other callers. A job that is done again after a crash has to give the
+same bytes, and a pair that is met again should not be computed again: here a batch holds pairs of one length alone,
+without any padding, and a pair's logits are the same whatever else is in its batch (tests/serving/test_bulk.py).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,121 +20,130 @@ from zerostart.nli.classification import Classification, ClassificationRequest
 from zerostart.serving.encoding import EncodedText, classifications, encode_request
 from zerostart.serving.tokenizer import EncodedPair, PairTokenizer
 
-_WINDOW_PAIRS = 4096
-_MOST_KNOWN_PAIRS = 200_000
+_WINDOW_PAIRS = 8192
+_MOST_PAIRS_A_REQUEST = 65_536
+_KNOWN_PAIRS = 1_000_000
 
 Answer = list[Classification] | ZerostartError
 
 
 @dataclass(eq=False)
-class _Window:
-    """Requests whose pairs are computed together. `slots` says for each pair in which window's logits its row is."""
+class _Asked:
+    """A request, its texts, and where in the known logits the row of each of its pairs is."""
 
-    requests: list[ClassificationRequest] = field(default_factory=list)
-    encoded: list[list[EncodedText] | InvalidInput] = field(default_factory=list)
-    slots: list[list[tuple["_Window", int]]] = field(default_factory=list)
-    pairs: list[EncodedPair] = field(default_factory=list)
+    request: ClassificationRequest
+    encoded: list[EncodedText]
+    slots: list[int]
+
+
+@dataclass(eq=False)
+class _Window:
+    """Requests whose pairs are computed together; `new` are the pairs that were not known, by slot."""
+
+    asked: list[_Asked | InvalidInput] = field(default_factory=list)
+    new: dict[int, EncodedPair] = field(default_factory=dict)
     running: "list[tuple[list[int], Future[Logits]]]" = field(default_factory=list)
-    rows: dict[int, Logits] = field(default_factory=dict)
-    failed: dict[int, str] = field(default_factory=dict)
 
 
 class BulkClassifier:
-    """Classifies with one loaded model, for one caller at a time."""
+    """Classifies with one loaded model, for one caller at a time. The last million pairs are known, and not repeated.
+
+    `pairs` and `computed_pairs` count what was asked and what the engine was given.
+    """
 
     def __init__(self, artefact: Artefact, tokenizer: PairTokenizer, engine: Engine, max_batch_tokens: int) -> None:
         self.artefact = artefact
+        self.pairs = 0
+        self.computed_pairs = 0
         self._tokenizer = tokenizer
         self._engine = engine
         self._max_tokens = max_batch_tokens
         self._threads = ThreadPoolExecutor(engine.streams, thread_name_prefix="bulk")
+        self._known = KnownPairs(
+            len(artefact.manifest.classes), _KNOWN_PAIRS, in_flight=2 * (_WINDOW_PAIRS + _MOST_PAIRS_A_REQUEST)
+        )
 
     def classify_each(self, requests: Iterable[ClassificationRequest]) -> Iterator[Answer]:
         """The answer of every request, in order; an error is one request's own. Pairs that repeat are computed once.
 
         While a window is computed, the next one is read and encoded.
         """
-        known: dict[bytes, tuple[_Window, int]] = {}
         before: _Window | None = None
-        for window in self._windows(requests, known):
-            self._start(window)
+        try:
+            for window in self._windows(requests):
+                self._start(window)
+                if before is not None:
+                    yield from self._answers(before)
+                before = window
             if before is not None:
                 yield from self._answers(before)
-            before = window
-        if before is not None:
-            yield from self._answers(before)
+        finally:
+            self._known.forget_unsettled()
 
     def close(self) -> None:
         """End the threads and give the engine's memory back."""
         self._threads.shutdown(cancel_futures=True)
         self._engine.close()
 
-    def _windows(
-        self, requests: Iterable[ClassificationRequest], known: dict[bytes, tuple[_Window, int]]
-    ) -> Iterator[_Window]:
+    def _windows(self, requests: Iterable[ClassificationRequest]) -> Iterator[_Window]:
         window, pairs = _Window(), 0
         for request in requests:
-            self._add(window, request, known)
-            pairs += max(1, request.pairs)
+            asked = self._asked(request, window)
+            window.asked.append(asked)
+            pairs += 1 if isinstance(asked, InvalidInput) else len(asked.slots)
             if pairs >= _WINDOW_PAIRS:
                 yield window
                 window, pairs = _Window(), 0
-                while len(known) > _MOST_KNOWN_PAIRS:
-                    del known[next(iter(known))]
-        if window.requests:
+        if window.asked:
             yield window
 
-    def _add(self, window: _Window, request: ClassificationRequest, known: dict[bytes, tuple[_Window, int]]) -> None:
-        window.requests.append(request)
+    def _asked(self, request: ClassificationRequest, window: _Window) -> _Asked | InvalidInput:
         try:
             encoded = encode_request(self._tokenizer, request)
         except InvalidInput as error:
-            window.encoded.append(error)
-            window.slots.append([])
-            return
+            return error
+        pairs = [pair for text in encoded for pair in text.pairs]
+        if len(pairs) > _MOST_PAIRS_A_REQUEST:
+            return InvalidInput(
+                f"The record makes {len(pairs)} pairs (texts x labels x windows), over {_MOST_PAIRS_A_REQUEST}: "
+                "split its texts or labels over several records."
+            )
         slots = []
-        for pair in (pair for text in encoded for pair in text.pairs):
-            key = _key(pair)
-            slot = known.get(key)
-            if slot is None:
-                slot = known[key] = (window, len(window.pairs))
-                window.pairs.append(pair)
+        for pair in pairs:
+            slot, known = self._known.slot(pair)
+            if not known:
+                window.new[slot] = pair
             slots.append(slot)
-        window.encoded.append(encoded)
-        window.slots.append(slots)
+        self.pairs += len(pairs)
+        return _Asked(request, encoded, slots)
 
     def _start(self, window: _Window) -> None:
-        for positions in _batches(window.pairs, self._max_tokens, self._tokenizer.template.special_tokens):
-            pairs = [window.pairs[i] for i in positions]
-            window.running.append((positions, self._threads.submit(self._logits, pairs)))
+        self.computed_pairs += len(window.new)
+        for slots in _batches(window.new, self._max_tokens, self._tokenizer.template.special_tokens):
+            pairs = [window.new[slot] for slot in slots]
+            window.running.append((slots, self._threads.submit(self._logits, pairs)))
 
     def _answers(self, window: _Window) -> Iterator[Answer]:
-        for positions, future in window.running:
-            self._collect(window, positions, future)
-        for request, encoded, slots in zip(window.requests, window.encoded, window.slots, strict=True):
-            yield encoded if isinstance(encoded, InvalidInput) else self._answer(request, encoded, slots)
-        window.requests, window.encoded, window.slots, window.pairs, window.running = [], [], [], [], []
+        for slots, future in window.running:
+            self._collect(window, slots, future)
+        for asked in window.asked:
+            yield asked if isinstance(asked, InvalidInput) else self._answer(asked)
 
-    def _collect(self, window: _Window, positions: list[int], future: "Future[Logits]") -> None:
+    def _collect(self, window: _Window, slots: list[int], future: "Future[Logits]") -> None:
         """Keep a batch's rows; where the batch failed, compute its pairs one by one, so that only some fail."""
         try:
-            window.rows.update(zip(positions, future.result(), strict=True))
+            self._known.settle(slots, future.result())
         except Exception:  # noqa: BLE001 - an engine may raise anything
-            for position in positions:
+            for slot in slots:
                 try:
-                    window.rows[position] = self._logits([window.pairs[position]])[0]
+                    self._known.settle([slot], self._logits([window.new[slot]]))
                 except Exception as error:  # noqa: BLE001 - as above
-                    window.failed[position] = str(error)
+                    self._known.fail(slot, str(error))
 
-    def _answer(
-        self, request: ClassificationRequest, encoded: list[EncodedText], slots: Sequence[tuple[_Window, int]]
-    ) -> Answer:
-        for window, position in slots:
-            if position in window.failed:
-                return EngineFailure(f"The engine failed on this record: {window.failed[position]}")
-        logits = np.stack([window.rows[position] for window, position in slots])
+    def _answer(self, asked: _Asked) -> Answer:
         try:
-            return list(classifications(request, encoded, logits, self.artefact.head))
+            logits = self._known.logits(asked.slots)
+            return list(classifications(asked.request, asked.encoded, logits, self.artefact.head))
         except ZerostartError as error:
             return error
 
@@ -144,15 +154,87 @@ class BulkClassifier:
         return logits
 
 
-def _batches(pairs: Sequence[EncodedPair], max_tokens: int, special_tokens: int) -> Iterator[list[int]]:
-    """Positions of the pairs, longest first, cut so that a batch has `max_tokens` with its padding, or one pair."""
-    order = sorted(range(len(pairs)), key=lambda i: -pairs[i].content_tokens)
-    start = 0
-    while start < len(order):
-        width = pairs[order[start]].content_tokens + special_tokens
-        end = start + max(1, max_tokens // width)
-        yield order[start:end]
-        start = end
+class KnownPairs:
+    """A ring of logits, shape (pairs, classes): the oldest pair makes room for a new one.
+
+    A slot is unsettled from the moment it is given out until its row is written; nobody reads it before. Between that
+    a slot is asked for and its row is read, at most `in_flight` others are given out.
+    """
+
+    def __init__(self, classes: int, capacity: int, in_flight: int) -> None:
+        self._capacity = capacity
+        self._in_flight = in_flight
+        self._rows = np.zeros((capacity, classes), dtype=np.float32)
+        self._slots: dict[bytes, int] = {}
+        self._keys: list[bytes] = []
+        self._next = 0
+        self._unsettled: set[int] = set()
+        self._failed: dict[int, str] = {}
+
+    def slot(self, pair: EncodedPair) -> tuple[int, bool]:
+        """Where a pair's row is, or is to be written; and whether it need not be computed.
+
+        A row that may make room before it is read is computed again.
+        """
+        key = _key(pair)
+        slot = self._slots.get(key)
+        if slot is not None and not self._makes_room_soon(slot):
+            return slot, True
+        slot = self._next
+        if len(self._keys) == self._capacity:
+            self._forget(slot)
+            self._keys[slot] = key
+        else:
+            self._keys.append(key)
+        self._failed.pop(slot, None)
+        self._slots[key] = slot
+        self._unsettled.add(slot)
+        self._next = (slot + 1) % self._capacity
+        return slot, False
+
+    def settle(self, slots: list[int], logits: Logits) -> None:
+        """Write rows."""
+        self._rows[slots] = logits
+        self._unsettled.difference_update(slots)
+
+    def fail(self, slot: int, error: str) -> None:
+        """A pair that the engine cannot compute: those who asked for it hear why, and it is tried again later."""
+        self._forget(slot)
+        self._unsettled.discard(slot)
+        self._failed[slot] = error
+
+    def forget_unsettled(self) -> None:
+        """The caller went away before all was computed."""
+        for slot in self._unsettled:
+            self._forget(slot)
+        self._unsettled.clear()
+
+    def logits(self, slots: list[int]) -> Logits:
+        """Rows, shape (slots, classes). Raises EngineFailure if one could not be computed."""
+        if self._failed:
+            for slot in slots:
+                if slot in self._failed:
+                    raise EngineFailure(f"The engine failed on this record: {self._failed[slot]}")
+        return self._rows[slots]
+
+    def _forget(self, slot: int) -> None:
+        if self._slots.get(self._keys[slot]) == slot:
+            del self._slots[self._keys[slot]]
+
+    def _makes_room_soon(self, slot: int) -> bool:
+        ahead = (slot - self._next) % self._capacity
+        return len(self._keys) == self._capacity and ahead < self._in_flight
+
+
+def _batches(pairs: dict[int, EncodedPair], max_tokens: int, special_tokens: int) -> Iterator[list[int]]:
+    """Slots of pairs of one length, longest first, cut so that a batch has `max_tokens`, or one pair."""
+    by_length: dict[int, list[int]] = {}
+    for slot, pair in pairs.items():
+        by_length.setdefault(pair.content_tokens, []).append(slot)
+    for length, slots in sorted(by_length.items(), reverse=True):
+        size = max(1, max_tokens // (length + special_tokens))
+        for start in range(0, len(slots), size):
+            yield slots[start : start + size]
 
 
 def _key(pair: EncodedPair) -> bytes:
