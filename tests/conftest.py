@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgresql import PostgreSQL, postgresql_folder
 from tests.processes import ServerProcess
 
 
@@ -26,3 +27,32 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerPr
     with ServerProcess(tmp_path_factory.mktemp("shared") / "home", ZEROSTART_MAX_INSTANCES="20") as process:
         process.deploy("shared")
         yield process
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A real PostgreSQL."""
+    binaries = postgresql_folder()
+    if binaries is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    running = PostgreSQL(binaries)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """What `database_url` is set to: each database that the metadata may be in; empty is SQLite in the home folder."""
+    if request.param == "sqlite":
+        return ""
+    running: PostgreSQL = request.getfixturevalue("postgresql")
+    return running.database()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of each kind for one test, empty."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'metadata.db'}"
+    running: PostgreSQL = request.getfixturevalue("postgresql")
+    return running.database()

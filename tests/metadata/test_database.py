@@ -4,7 +4,6 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -34,8 +33,8 @@ ENDPOINT = Endpoint("e", "c", EndpointStatus.CREATING, (VARIANT,), NOW, NOW)
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'test.db'}")
+def database(new_database_url: str) -> Iterator[Database]:
+    database = Database(new_database_url)
     database.migrate()
     yield database
     database.close()

@@ -41,8 +41,9 @@ WORDS = [
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path_factory.mktemp("transform") / "home", ZEROSTART_ENGINE="fake") as process:
+def server(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[ServerProcess]:
+    home = tmp_path_factory.mktemp("transform") / "home"
+    with ServerProcess(home, ZEROSTART_ENGINE="fake", ZEROSTART_DATABASE_URL=database_url) as process:
         prepare(process)
         yield process
 
@@ -264,11 +265,11 @@ def read_progress(url: str, server: ServerProcess) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_output_is_the_same_after_twenty_kills_of_workers_and_server(home: Path) -> None:
+def test_output_is_the_same_after_twenty_kills_of_workers_and_server(home: Path, database_url: str) -> None:
     """Real engine: the bytes are those of an undisturbed run, whatever was killed when."""
     content = lines(records(2500)) + b"{broken\n" + lines(records(2500, seed=2))
     chosen = random.Random(7)
-    server = ServerProcess(home)
+    server = ServerProcess(home, ZEROSTART_DATABASE_URL=database_url)
     try:
         prepare(server)
         for name in ("calm", "stormy"):
@@ -284,7 +285,7 @@ def test_output_is_the_same_after_twenty_kills_of_workers_and_server(home: Path)
             if kills % 7 == 6:
                 server.kill()
                 server.stop()
-                server = ServerProcess(home)
+                server = ServerProcess(home, ZEROSTART_DATABASE_URL=database_url)
                 kills += 1
             for worker in children_of(server.pid)[: chosen.choice([1, 2])]:
                 os.kill(worker, signal.SIGKILL)

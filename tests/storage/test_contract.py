@@ -9,6 +9,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from tests.postgresql import PostgreSQL
 from tests.processes import ServerProcess
 from zerostart.errors import (
     InvalidInput,
@@ -49,13 +50,22 @@ def moto() -> Iterator[S3Store]:
 
 @pytest.fixture
 def local(tmp_path: Path) -> Iterator[LocalStore]:
-    database = Database(f"sqlite:///{tmp_path / 'metadata.db'}")
+    yield from local_store(tmp_path, f"sqlite:///{tmp_path / 'metadata.db'}")
+
+
+@pytest.fixture
+def local_with_postgresql(tmp_path: Path, postgresql: PostgreSQL) -> Iterator[LocalStore]:
+    yield from local_store(tmp_path, postgresql.database())
+
+
+def local_store(folder: Path, url: str) -> Iterator[LocalStore]:
+    database = Database(url)
     database.migrate()
-    yield LocalStore(tmp_path / "buckets", tmp_path / "keys", database)
+    yield LocalStore(folder / "buckets", folder / "keys", database)
     database.close()
 
 
-@pytest.fixture(params=["local", "zerostart_elsewhere", "moto"])
+@pytest.fixture(params=["local", "local_with_postgresql", "zerostart_elsewhere", "moto"])
 def store(request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
     made: ObjectStore = request.getfixturevalue(request.param)
     made.create_bucket("bucket")
