@@ -58,7 +58,7 @@ def peak_memory() -> dict[str, Any]:
             for name, batch in (("mixed texts", texts), ("longest texts", ["word " * 600] * 16)):
                 status, answer = server.post(json.dumps({"inputs": batch, "candidate_labels": LABELS}).encode())
                 assert status == 200, answer
-                peaks[name].append(_peak_mb(server.pid))
+                peaks[name].append(peak_mb(server.pid))
     return {"peak_mb": {name: round(statistics.median(values)) for name, values in peaks.items()}}
 
 
@@ -79,6 +79,7 @@ def _size_mb(path: Path) -> float:
     return sum(each.stat().st_size for each in files if "__pycache__" not in each.parts) / 1e6
 
 
-def _peak_mb(pid: int) -> int:
+def peak_mb(pid: int) -> int:
+    """Peak resident memory of a process."""
     status = Path(f"/proc/{pid}/status").read_text("ascii")
     return next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmHWM"))

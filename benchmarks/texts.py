@@ -1,4 +1,4 @@
-"""64 real texts of mixed length, from the labelled sets beside the project; made ones where those are absent."""
+"""Real texts, mixed in length or short, from the labelled sets beside the project; made ones where those are absent."""
 
 import gzip
 import json
@@ -11,6 +11,7 @@ LABELS = [
 ]
 _DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "cls"
 _SETS = ("ag_news", "banking77", "sst5", "20newsgroups")
+_SHORT_SETS = ("clinc150", "hwu64", "trec", "snips", "sst5")
 _LONGEST = 900
 
 
@@ -27,3 +28,18 @@ def mixed_texts(count: int = 64, seed: int = 0) -> tuple[list[str], str]:
             rows = [json.loads(line)["text"][:_LONGEST] for line in file]
         texts += chooser.sample(rows, count // len(_SETS))
     return texts, f"{count // len(_SETS)} each of {', '.join(_SETS)}, cut at {_LONGEST} characters"
+
+
+def short_texts(count: int) -> tuple[list[str], str]:
+    """`count` different short texts, and where they come from."""
+    chooser = random.Random(0)  # noqa: S311 - picks examples
+    if not _DATA.is_dir():
+        made = mixed_texts(count)[0]
+        return [f"{number} {text[:60]}" for number, text in enumerate(made)], "made texts"
+    found: dict[str, None] = {}
+    for path in (each for name in _SHORT_SETS for each in sorted(_DATA.glob(f"{name}.*.jsonl.gz"))):
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            found |= dict.fromkeys(json.loads(line)["text"] for line in file)
+    texts = chooser.sample(list(found), count)
+    mean = sum(map(len, texts)) / count
+    return texts, f"{count} different ones of {', '.join(_SHORT_SETS)}, {mean:.0f} characters on average"

@@ -174,6 +174,16 @@ class ServerProcess(_Process):
         client: SageMakerRuntimeClient = self._client("sagemaker-runtime", attempts, timeout_s)
         return client
 
+    def progress(self, job: str) -> dict[str, Any]:
+        """What the server tells of a transform job to programs that show it."""
+        headers = {"Authorization": f"Bearer {self.keys.secret_access_key}"}
+        status, body = _opened(
+            urllib.request.Request(f"{self.address}/zerostart/transform-jobs/{job}", headers=headers)
+        )
+        assert status == 200, body
+        found: dict[str, Any] = json.loads(body)
+        return found
+
     def s3(self) -> Any:
         """A client of the S3 gateway."""
         return self._client("s3", 1, 60)

@@ -245,23 +245,13 @@ def test_a_stopped_job_leaves_nothing_and_is_stopped_soon(home: Path) -> None:
         prepare(server)
         put(server, "stop/in/a.jsonl", lines(records(20_000)))
         create(server, "stop", InstanceCount=2)
-        progress = f"{server.address}/zerostart/transform-jobs/stop"
-        wait_for(lambda: read_progress(progress, server)["records"] > 0)
+        wait_for(lambda: server.progress("stop")["records"] > 0)
         started_s = time.monotonic()
         server.sagemaker().stop_transform_job(TransformJobName="stop")
         assert ended(server, "stop")["TransformJobStatus"] == "Stopped"
         assert time.monotonic() - started_s < 5
         wait_for(lambda: keys(server, ".zerostart/") == [])
         assert keys(server, "stop/out/") == []
-
-
-def read_progress(url: str, server: ServerProcess) -> dict[str, Any]:
-    import urllib.request
-
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {server.keys.secret_access_key}"})
-    with urllib.request.urlopen(request) as reply:
-        found: dict[str, Any] = json.loads(reply.read())
-    return found
 
 
 @pytest.mark.slow

@@ -20,9 +20,10 @@ from zerostart.nli.classification import Classification, ClassificationRequest
 from zerostart.serving.encoding import EncodedText, classifications, encode_request
 from zerostart.serving.tokenizer import EncodedPair, PairTokenizer
 
+_FIRST_WINDOW_PAIRS = 256  # small, so that the first answers come soon; the next ones double
 _WINDOW_PAIRS = 8192
 _MOST_PAIRS_A_REQUEST = 65_536
-_KNOWN_PAIRS = 1_000_000
+_KNOWN_PAIRS = 500_000
 
 Answer = list[Classification] | ZerostartError
 
@@ -46,7 +47,8 @@ class _Window:
 
 
 class BulkClassifier:
-    """Classifies with one loaded model, for one caller at a time. The last million pairs are known, and not repeated.
+    """Classifies with one loaded model, for one caller at a time. The last half a million pairs are known, and not
+    repeated.
 
     `pairs` and `computed_pairs` count what was asked and what the engine was given.
     """
@@ -86,14 +88,14 @@ class BulkClassifier:
         self._engine.close()
 
     def _windows(self, requests: Iterable[ClassificationRequest]) -> Iterator[_Window]:
-        window, pairs = _Window(), 0
+        window, pairs, enough = _Window(), 0, _FIRST_WINDOW_PAIRS
         for request in requests:
             asked = self._asked(request, window)
             window.asked.append(asked)
             pairs += 1 if isinstance(asked, InvalidInput) else len(asked.slots)
-            if pairs >= _WINDOW_PAIRS:
+            if pairs >= enough:
                 yield window
-                window, pairs = _Window(), 0
+                window, pairs, enough = _Window(), 0, min(2 * enough, _WINDOW_PAIRS)
         if window.asked:
             yield window
 

@@ -30,7 +30,7 @@ from zerostart.transform.shard import LeaseLost, ShardWork
 
 logger = logging.getLogger(__name__)
 LEASE_S = 15.0
-_HEARTBEAT_S = 1.0
+_HEARTBEAT_S = 0.5
 _WAIT_S = 0.1
 _LEAST_RECORDS_FOR_A_RATE = 100
 
