@@ -145,7 +145,7 @@ class _served:  # noqa: N801 - reads as a verb
         self._server = ServerProcess(Path(self._folder.name) / "home")
         self._server.s3().create_bucket(Bucket="bench")
         container: Any = {"Environment": {"HF_MODEL_ID": BUILTIN, "HF_TASK": "zero-shot-classification"}}
-        self._server.sagemaker().create_model(ModelName="bench", ExecutionRoleArn=ROLE, PrimaryContainer=container)
+        self._server.sagemaker().create_model(ModelName="for-jobs", ExecutionRoleArn=ROLE, PrimaryContainer=container)
         return self._server
 
     def __exit__(self, *exception: object) -> None:
@@ -161,7 +161,7 @@ def _put(server: ServerProcess, key: str, texts: list[str]) -> None:
 def _create(server: ServerProcess, name: str, workers: int) -> None:
     server.sagemaker().create_transform_job(
         TransformJobName=name,
-        ModelName="bench",
+        ModelName="for-jobs",
         TransformInput={
             "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://bench/in/"}},
             "ContentType": "application/jsonlines",
