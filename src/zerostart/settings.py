@@ -54,6 +54,10 @@ class Settings:
         "auto", "Cut instances off from network and files: auto (where the system allows it), required or off."
     )
     max_transform_workers: int = _setting(0, "Most workers of all transform jobs together; 0 is one a core.", minimum=0)
+    transform_errors: str = _setting(
+        "strict",
+        "What a record that fails does to a job that does not say: strict (its file has no output) or collect.",
+    )
     max_instances: int = _setting(
         0, "Most instances of all endpoints together; 0 is four, or two a core if that is more.", minimum=0
     )
@@ -210,6 +214,7 @@ _CHOICES = {
     "storage": ("local", "s3"),
     "s3_gateway": ("on", "off"),
     "isolation": ("auto", "required", "off"),
+    "transform_errors": ("strict", "collect"),
 }
 
 

@@ -1,17 +1,23 @@
 """Transform jobs through unmodified boto3: real workers, real kills."""
 
+import csv
 import gzip
+import io
 import json
 import os
 import random
 import signal
+import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from pyarrow import parquet
 
 from tests.processes import BUILTIN, ROLE, ServerProcess, children_of, wait_for
 
@@ -286,3 +292,177 @@ def test_output_is_the_same_after_twenty_kills_of_workers_and_server(home: Path,
         assert keys(server, ".zerostart/") == []
     finally:
         server.stop()
+
+
+def test_output_as_a_table_has_a_row_for_each_text(server: ServerProcess) -> None:
+    """Read back with the libraries that its users have: csv and pyarrow."""
+    labels = {"ZEROSTART_CANDIDATE_LABELS": "travel, cooking", "ZEROSTART_ERRORS": "collect"}
+    put(server, "rows/in/a.csv", b'id,text,label\n1,"One day\nI will, perhaps",old\n2,Whisk the eggs.,new\n3,,none\n')
+    good = records(400)
+    put(
+        server, "docs/in/a.jsonl", lines([*good, {"inputs": ["a b", "c d"], "candidate_labels": LABELS}]) + b"{broken\n"
+    )
+    for kind, accept in (("csv", "text/csv"), ("parquet", "application/vnd.apache.parquet")):
+        for name in ("rows", "docs"):
+            source = f"s3://texts/{name}/in/"
+            create(
+                server,
+                f"{name}-{kind}",
+                S3DataSource={"S3Uri": source},
+                TransformInput={"ContentType": "text/csv" if name == "rows" else "application/jsonlines"},
+                TransformOutput={"Accept": accept},
+                Environment=labels,
+                DataProcessing={"JoinSource": "Input"},
+            )
+    for name in ("rows-csv", "rows-parquet", "docs-csv", "docs-parquet"):
+        assert ended(server, name)["TransformJobStatus"] == "Completed", ended(server, name)
+    own = ["id", "text", "input label"]
+    result = ["sequence", "label", "score", "labels", "scores", "error"]
+    rows = list(csv.DictReader(io.StringIO(got(server, "rows-csv/out/a.csv.out").decode(), newline="")))
+    assert list(rows[0]) == own + result
+    assert [(row["id"], row["input label"]) for row in rows] == [("1", "old"), ("2", "new"), ("3", "none")]
+    assert rows[0]["sequence"] == "One day\nI will, perhaps"
+    assert json.loads(rows[1]["labels"])[0] == rows[1]["label"] in {"travel", "cooking"}
+    assert float(rows[1]["score"]) == json.loads(rows[1]["scores"])[0]
+    assert rows[2]["label"] == ""
+    assert "text" in rows[2]["error"] or "empty" in rows[2]["error"]
+    table = parquet.read_table(io.BytesIO(got(server, "rows-parquet/out/a.csv.out")))
+    assert table.column_names == own + result
+    assert table["labels"].to_pylist()[1] == json.loads(rows[1]["labels"])
+    assert table["scores"].to_pylist()[1] == json.loads(rows[1]["scores"])
+    assert table["error"].to_pylist()[:2] == [None, None]
+    table = parquet.read_table(io.BytesIO(got(server, "docs-parquet/out/a.jsonl.out")))
+    assert table["sequence"].to_pylist() == [*(each["inputs"] for each in good), "a b", "c d", None]
+    assert json.loads(table["input"].to_pylist()[7]) == good[7]
+    assert "not valid JSON" in table["error"].to_pylist()[-1]
+    shown = list(csv.DictReader(io.StringIO(got(server, "docs-csv/out/a.jsonl.out").decode(), newline="")))
+    assert [row["label"] or None for row in shown] == table["label"].to_pylist()
+    head = server.s3().head_object(Bucket="texts", Key="docs-parquet/out/a.jsonl.out")
+    assert head["ContentType"] == "application/vnd.apache.parquet"
+
+
+def test_counts_are_tags_of_the_job(server: ServerProcess) -> None:
+    put(server, "counts/in/a.jsonl", lines(records(10)) + b"{broken\n")
+    create(server, "counts", Environment={"ZEROSTART_ERRORS": "collect"}, Tags=[{"Key": "team", "Value": "b"}])
+    arn = ended(server, "counts")["TransformJobArn"]
+    tags = {each["Key"]: each["Value"] for each in server.sagemaker().list_tags(ResourceArn=arn)["Tags"]}
+    assert tags == {"team": "b", "zerostart:failed": "1", "zerostart:records": "11"}
+    progress = server.progress("counts")
+    assert (progress["records"], progress["records_total"], progress["failed"]) == (11, 11, 1)
+
+
+def asked_estimate(server: ServerProcess, **asked: Any) -> tuple[int, dict[str, Any]]:
+    body = {
+        "TransformJobName": "estimate",
+        "ModelName": "m",
+        "TransformInput": {
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://texts/estimate/in/"}},
+            "ContentType": "application/jsonlines",
+        },
+        "TransformOutput": {"S3OutputPath": "s3://texts/estimate/out"},
+        "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
+        **asked,
+    }
+    headers = {"Authorization": f"Bearer {server.keys.secret_access_key}"}
+    url = f"{server.address}/zerostart/transform-jobs/estimate"
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return reply.status, json.loads(reply.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def test_an_estimate_before_the_start_tries_the_first_records(server: ServerProcess) -> None:
+    status, refused = asked_estimate(server)
+    assert (status, "No objects were found at s3://texts/estimate/in/" in str(refused)) == (400, True)
+    put(server, "estimate/in/a.jsonl", b"{broken\n" + lines(records(8000)))
+    put(server, "estimate/in/b.jsonl.gz", lines(records(100)))
+    status, found = asked_estimate(server)
+    assert status == 200, found
+    assert found["files"] == 2
+    assert found["records"] == pytest.approx(8101, rel=0.05)
+    assert found["records_per_s"] > 100
+    assert 0 < found["seconds"] < 60
+    assert "not valid JSON" in found["first"][0]["error"]
+    assert [each["output"]["sequence"] for each in found["first"][1:]] == [each["inputs"] for each in records(4)]
+    status, refused = asked_estimate(server, ModelName="nobody")
+    assert (status, "nobody" in str(refused)) == (400, True)
+    with pytest.raises(ClientError):
+        server.sagemaker().describe_transform_job(TransformJobName="estimate")
+
+
+def test_jobs_queue_in_order_when_the_machine_is_full(home: Path) -> None:
+    with ServerProcess(home, ZEROSTART_ENGINE="fake", ZEROSTART_MAX_TRANSFORM_WORKERS="1") as server:
+        prepare(server)
+        put(server, "first/in/a.jsonl", lines(records(3000)))
+        for name in ("second", "third"):
+            put(server, f"{name}/in/a.jsonl", lines(records(300)))
+        for name in ("first", "second", "third"):
+            create(server, name)
+        shown = [ended(server, name) for name in ("third", "second", "first")]
+        assert [each["TransformJobStatus"] for each in shown] == ["Completed"] * 3
+        third, second, first = shown
+        assert first["TransformEndTime"] <= second["TransformStartTime"]
+        assert second["TransformEndTime"] <= third["TransformStartTime"]
+
+
+@pytest.mark.parametrize("lost", ["bucket", "object", "replaced"])
+def test_what_vanishes_under_a_job_is_named(home: Path, lost: str) -> None:
+    """The job waits behind another one, so that its input can be taken away before it is read."""
+    with ServerProcess(home, ZEROSTART_ENGINE="fake", ZEROSTART_MAX_TRANSFORM_WORKERS="1") as server:
+        prepare(server)
+        client = server.s3()
+        client.create_bucket(Bucket="other")
+        put(server, "busy/in/a.jsonl", lines(records(4000)))
+        client.put_object(Bucket="other", Key="in/a.jsonl", Body=lines(records(10)))
+        create(server, "busy")
+        create(server, "victim", S3DataSource={"S3Uri": "s3://other/in/"})
+        if lost == "replaced":
+            client.put_object(Bucket="other", Key="in/a.jsonl", Body=b"{}\n")
+        else:
+            client.delete_object(Bucket="other", Key="in/a.jsonl")
+        if lost == "bucket":
+            client.delete_bucket(Bucket="other")
+        shown = ended(server, "victim")
+        words = {"bucket": "other", "object": "No objects were found at s3://other/in/", "replaced": "'inputs'"}[lost]
+        assert shown["TransformJobStatus"] == "Failed"
+        assert words in shown["FailureReason"]
+        assert keys(server, "victim/out/") == []
+
+
+def test_a_full_disk_fails_the_job_and_says_so(tmp_path: Path) -> None:
+    """A real full disk: the home folder is a small file system of its own."""
+    home = tmp_path / "home"
+    home.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", home], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"a file system cannot be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:
+            prepare(server)
+            put(server, "full/in/a.jsonl", lines(records(60_000)))
+            create(server, "full")
+            shown = ended(server, "full", 120)
+            assert shown["TransformJobStatus"] == "Failed"
+            assert "No space left" in shown["FailureReason"]
+            assert keys(server, "full/out/") == []
+            put(server, "small/in/a.jsonl", lines(records(10)))
+            create(server, "small")
+            assert ended(server, "small")["TransformJobStatus"] == "Completed", "the space was given back"
+    finally:
+        subprocess.run(["umount", "-l", home], check=True)
+
+
+def test_output_is_encrypted_with_the_named_key(server: ServerProcess) -> None:
+    key = "arn:aws:kms:us-east-1:000000000000:key/results"
+    put(server, "secret/in/a.jsonl", lines(records(10)))
+    create(server, "secret", TransformOutput={"KmsKeyId": key})
+    assert ended(server, "secret")["TransformJobStatus"] == "Completed"
+    head = server.s3().head_object(Bucket="texts", Key="secret/out/a.jsonl.out")
+    assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", key)
+    assert len(got(server, "secret/out/a.jsonl.out").splitlines()) == 10
+    stored = b"".join(each.read_bytes() for each in (server.home / "buckets").rglob("*") if each.is_file())
+    assert b'"sequence":"7 ' not in stored

@@ -82,7 +82,15 @@ def build_server_parts(settings: Settings) -> ServerParts:
     most_workers = settings.max_transform_workers or cores
     supervisor = Supervisor(database, store, job_logs / "TransformJobs", _worker_environment(settings), most_workers)
     transform_jobs = TransformJobService(
-        database, store, arns, supervisor.wake, cores=cores, most_workers=most_workers, precision=settings.precision
+        database,
+        store,
+        arns,
+        supervisor.wake,
+        cores=cores,
+        most_workers=most_workers,
+        precision=settings.precision,
+        errors=settings.transform_errors,
+        estimate=supervisor.estimate,
     )
     return ServerParts(
         settings=settings,

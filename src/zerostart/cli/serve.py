@@ -1,10 +1,12 @@
 """zerostart serve and zerostart model-server: the two programs that wait for requests."""
 
 import contextlib
+import json
 import ssl
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -177,28 +179,47 @@ def _announce_server(settings: Settings, address: str, *, ca_bundle: Path | None
 
 
 def transform_worker(
-    job: Annotated[str, typer.Option(help="The job.")],
-    name: Annotated[str, typer.Option(help="This worker's name, one of its own in the job.")],
+    job: Annotated[str, typer.Option(help="The job.")] = "",
+    name: Annotated[str, typer.Option(help="This worker's name, one of its own in the job.")] = "",
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Read what a job would do as JSON, print what it is expected to take.")
+    ] = False,
 ) -> None:
     """Work on one transform job until it ended; the server starts workers.
 
     Example: zerostart transform-worker --job my-job --name worker-0
     """
-    import os
-
-    _exit_with_parent()
-    os.nice(19)  # endpoints go first
+    if not estimate:
+        _exit_with_parent()
+    _give_way()
     _return_freed_memory()
     from zerostart.bootstrap.worker import build_runner
     from zerostart.logs import configure_logs
 
     settings = load_settings()
     configure_logs(settings.log_level)
+    if estimate:
+        print(_estimate(settings, sys.stdin.buffer.read()))  # noqa: T201
+        return
     runner, database = build_runner(settings, name)
     try:
         runner.run(job)
     finally:
         database.close()
+
+
+def _estimate(settings: Settings, asked: bytes) -> str:
+    """The estimate as JSON, or why there is none."""
+    from zerostart.bootstrap.worker import estimate_job
+    from zerostart.errors import ZerostartError
+    from zerostart.metadata.transform_job import TransformOptions
+
+    document = json.loads(asked)
+    try:
+        found = estimate_job(settings, document["model_id"], TransformOptions(**document["options"]))
+    except ZerostartError as error:
+        return json.dumps({"refused": str(error)})
+    return json.dumps(asdict(found))
 
 
 def _announce(model: str) -> Callable[[str], None]:
@@ -237,6 +258,20 @@ def _isolate(settings: Settings, model: str, socket: Path | None) -> None:
     cache.mkdir(parents=True, exist_ok=True)
     isolate([artefact.folder], [cache, *([socket.parent] if socket else [])], settings.home)
     print("isolated: no network, no other files than the model's", flush=True)  # noqa: T201
+
+
+def _give_way() -> None:
+    """Compute only while nobody else wants the processor, so that endpoints keep their latency; else at a low priority.
+
+    Linux weighs sessions against each other before it looks into them, where that is on (`autogroup`).
+    """
+    import os
+
+    os.nice(19)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text("19")
+    with contextlib.suppress(OSError, AttributeError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _exit_with_parent() -> None:

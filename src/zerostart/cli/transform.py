@@ -5,6 +5,7 @@ import re
 import ssl
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from zerostart.settings import load_settings, server_address
 
 _BUCKET = "zerostart-transform"
 _POLL_S = 0.3
+_LARGE_BYTES = 1_000_000
 _CONTENT_TYPES = {".jsonl": "application/jsonlines", ".csv": "text/csv", ".txt": "text/plain"}
 _ENDED = {"Completed", "Failed", "Stopped"}
 
@@ -59,6 +61,9 @@ def create(
     strict: Annotated[
         bool, typer.Option("--strict", help="A record that fails leaves its file without output.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only try the first records, and say how long the job would take.")
+    ] = False,
 ) -> None:
     """Run a job over a file or over objects of a bucket.
 
@@ -66,6 +71,8 @@ def create(
     'zerostart transform wait' goes on showing it.
 
     Example: zerostart transform create --input tweets.csv --text-column text --labels a,b,c --output out.csv
+
+    Example: zerostart transform create --input tweets.csv --labels a,b,c --dry-run
 
     Example: zerostart transform create --input s3://texts/in/ --labels a,b,c --output s3://texts/out
     """
@@ -85,25 +92,43 @@ def create(
             kind = _CONTENT_TYPES.get(Path(input_path).suffix.lower(), "application/jsonlines")
             if kind == "text/csv":
                 environment["ZEROSTART_TEXT_COLUMN"] = text_column
-            _submit(job, model, (input_path, kind), output, workers, environment)
-            _watch(job)
+            asked = _request(job, model, (input_path, kind), output, workers, environment)
+            _make_model(asked["ModelName"], model)
+            _estimate(asked, dry_run=dry_run)
+            if not dry_run:
+                _run(asked)
             return
-        source, target = TextFile(input_path, text_column), Path(output)
         if not candidates:
             raise InvalidInput("Name the labels: --labels a,b,c, or --label for each.")
+        place = f"s3://{_BUCKET}/{job}/in.jsonl", "application/jsonlines"
+        asked = _request(job, model, place, f"s3://{_BUCKET}/{job}/out", workers, environment)
+        _make_model(asked["ModelName"], model)
+        _classify_file(asked, TextFile(input_path, text_column), output, candidates, dry_run=dry_run)
+
+
+def _classify_file(asked: dict[str, Any], source: TextFile, output: str, labels: list[str], *, dry_run: bool) -> None:
+    """Upload, run and download; a dry run ends after the estimate."""
+    job, target = asked["TransformJobName"], Path(output)
+    if not dry_run:
         if not output:
             raise InvalidInput("Say where the results go: --output FILE.jsonl or FILE.csv.")
         check_output(target)
-        _upload(source, f"{job}/in.jsonl")
-        place = f"s3://{_BUCKET}/{job}/in.jsonl", "application/jsonlines"
-        _submit(job, model, place, f"s3://{_BUCKET}/{job}/out", workers, environment)
+    size = _upload(source, f"{job}/in.jsonl")
+    if dry_run or size > _LARGE_BYTES:
+        _estimate(asked, dry_run=dry_run)
+    if not dry_run:
         try:
-            _watch(job)
+            _run(asked)
         except KeyboardInterrupt:
             typer.echo(f"Job {job} goes on; its results will be s3://{_BUCKET}/{job}/out/in.jsonl.out", err=True)
             raise
-        _download(source, f"{job}/out/in.jsonl.out", target, candidates)
-        _clean_up(f"{job}/")
+        _download(source, f"{job}/out/in.jsonl.out", target, labels)
+    _clean_up(f"{job}/")
+
+
+def _run(asked: dict[str, Any]) -> None:
+    sagemaker().create_transform_job(**asked)
+    _watch(asked["TransformJobName"])
 
 
 def list_jobs(
@@ -173,41 +198,52 @@ def _labels(joined: str, single: list[str]) -> list[str]:
     return [each.name for each in parse_labels(value, "--labels")] if value else []
 
 
-def _submit(
-    job: str, model: str, source: tuple[str, str], output: str, workers: int, environment: dict[str, str]
-) -> None:
+def _make_model(name: str, model: str) -> None:
     from botocore.exceptions import ClientError
 
-    client = sagemaker()
-    model_name = re.sub(r"[^a-zA-Z0-9]+", "-", f"transform-{model}").strip("-")[:63]
     try:
-        client.create_model(
-            ModelName=model_name,
+        sagemaker().create_model(
+            ModelName=name,
             ExecutionRoleArn=ROLE_ARN,
             PrimaryContainer={"Environment": {"HF_MODEL_ID": model, "HF_TASK": "zero-shot-classification"}},
         )
     except ClientError as error:
         if "already existing" not in error.response["Error"].get("Message", ""):
             raise
+
+
+def _request(
+    job: str, model: str, source: tuple[str, str], output: str, workers: int, environment: dict[str, str]
+) -> dict[str, Any]:
+    """What CreateTransformJob is asked."""
     uri, content_type = source
-    client.create_transform_job(
-        TransformJobName=job,
-        ModelName=model_name,
-        Environment=environment,
-        TransformInput={
+    return {
+        "TransformJobName": job,
+        "ModelName": re.sub(r"[^a-zA-Z0-9]+", "-", f"transform-{model}").strip("-")[:63],
+        "Environment": environment,
+        "TransformInput": {
             "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}},
             "ContentType": content_type,
             "SplitType": "Line",
         },
-        TransformOutput={"S3OutputPath": output, "AssembleWith": "Line"},
-        TransformResources={
-            "InstanceType": "ml.m5.xlarge",
-            "InstanceCount": workers,
-        },
-    )
+        "TransformOutput": {"S3OutputPath": output, "AssembleWith": "Line"},
+        "TransformResources": {"InstanceType": "ml.m5.xlarge", "InstanceCount": workers},
+    }
 
 
-def _upload(source: TextFile, key: str) -> None:
+def _estimate(asked: dict[str, Any], *, dry_run: bool) -> None:
+    """Say what the job is expected to take; a dry run shows the first records too."""
+    found = _own_api("estimate", json.dumps(asked).encode())
+    rate, seconds = found["records_per_s"], found["seconds"]
+    minutes = f"{seconds / 60:,.0f} min" if seconds >= 120 else f"{seconds:,.0f} s"
+    words = f"About {found['records']:,} records; {minutes} at {rate:,.0f} a second." if rate else "No record works."
+    typer.echo(words, err=True)
+    if dry_run:
+        for each in found["first"]:
+            typer.echo(json.dumps(each, ensure_ascii=False))
+
+
+def _upload(source: TextFile, key: str) -> int:
     client = s3()
     if all(each["Name"] != _BUCKET for each in client.list_buckets()["Buckets"]):
         client.create_bucket(Bucket=_BUCKET)
@@ -217,8 +253,10 @@ def _upload(source: TextFile, key: str) -> None:
                 file.write(json.dumps({"inputs": record.text}, ensure_ascii=False).encode() + b"\n")
         if not file.tell():
             raise InvalidInput(f"{source.path} holds no text.")
+        size = file.tell()
         file.seek(0)
         client.upload_fileobj(file, _BUCKET, key)
+    return size
 
 
 def _download(source: TextFile, key: str, output: Path, labels: list[str]) -> None:
@@ -257,7 +295,8 @@ def _watch(job: str) -> None:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(job, total=None, words="waiting")
         while (state := _progress(job))["status"] not in _ENDED:
-            bar.update(task, total=state["bytes_total"] or None, completed=state["bytes_done"], words=_words(state))
+            total, done = state["records_total"], state["records"]
+            bar.update(task, total=total, completed=done if total else 0, words=_words(state))
             time.sleep(_POLL_S)
         bar.update(task, total=1, completed=1, words=_words(state))
     if state["status"] != "Completed":
@@ -265,7 +304,8 @@ def _watch(job: str) -> None:
 
 
 def _words(state: dict[str, Any]) -> str:
-    words = [f"{state['records']:,} records"]
+    total = state["records_total"]
+    words = [f"{state['records']:,}{f' of {total:,}' if total else ''} records"]
     if state["failed"]:
         words.append(f"{state['failed']:,} failed")
     if state["records_per_s"]:
@@ -277,19 +317,35 @@ def _words(state: dict[str, Any]) -> str:
 
 def _progress(job: str) -> dict[str, Any]:
     """What the server tells of a job."""
+    return _own_api(job)
+
+
+def _own_api(page: str, body: bytes | None = None) -> dict[str, Any]:
+    """A page of the server's own JSON on jobs; asked by POST if there is a body."""
     settings = load_settings()
     address, key = server_address(settings), client_key(settings.credentials_path)
     request = urllib.request.Request(  # noqa: S310 - our own server's address
-        f"{address.url}/zerostart/transform-jobs/{job}",
-        headers={"Authorization": f"Bearer {key.secret_access_key}"},
+        f"{address.url}/zerostart/transform-jobs/{page}",
+        body,
+        {"Authorization": f"Bearer {key.secret_access_key}", "Content-Type": "application/json"},
     )
     context = ssl.create_default_context(cafile=address.ca_bundle) if address.ca_bundle else None
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), *([urllib.request.HTTPSHandler(context=context)] if context else [])
     )
     try:
-        with opener.open(request, timeout=10) as reply:
+        with opener.open(request, timeout=90) as reply:
             found: dict[str, Any] = json.loads(reply.read())
+    except urllib.error.HTTPError as error:
+        raise ServerRefused(_reason(error)) from error
     except OSError as error:
-        raise ServerRefused(f"The server on {address.url} does not tell of job {job}: {error}") from error
+        raise ServerRefused(f"The server on {address.url} does not answer: {error}") from error
     return found
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    try:
+        document = json.loads(error.read())
+        return str(document.get("message") or document.get("Message") or document)
+    except (ValueError, AttributeError):
+        return f"The server answered {error.code}."

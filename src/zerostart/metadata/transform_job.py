@@ -98,7 +98,7 @@ class TransformShard:
 
 @dataclass(frozen=True)
 class TransformProgress:
-    """How far a job is: bytes and shards of all, records so far."""
+    """How far a job is: bytes and shards of all, records so far, and those of the shards that are done."""
 
     shards: int = 0
     shards_done: int = 0
@@ -106,6 +106,7 @@ class TransformProgress:
     bytes_done: int = 0
     records: int = 0
     failed: int = 0
+    records_done: int = 0
 
 
 def insert_transform_job(connection: Connection, job: TransformJob) -> bool:
@@ -261,6 +262,7 @@ def transform_progress(connection: Connection, name: str) -> TransformProgress:
         func.coalesce(func.sum(size).filter(done), 0),
         func.coalesce(func.sum(shards.c.records), 0),
         func.coalesce(func.sum(shards.c.failed), 0),
+        func.coalesce(func.sum(shards.c.records).filter(done), 0),
     ).where(shards.c.job == name)
     return TransformProgress(*(int(value) for value in connection.execute(query).one()))
 

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zerostart.bootstrap.server import ServerParts
 from zerostart.credentials import AccessKey
-from zerostart.errors import InstanceLost, UnknownJob
+from zerostart.errors import InstanceLost
 from zerostart.hosting.launcher import Instance
 from zerostart.metrics import TEXT_FORM, ControlPlaneMetrics
 from zerostart.server.aws.authorisation import AccessDenied
@@ -26,7 +26,7 @@ from zerostart.server.aws.s3.gateway import S3Gateway
 from zerostart.server.aws.s3.operations import S3Operations
 from zerostart.server.aws.service_model import service_model
 from zerostart.server.aws.sigv4 import AuthenticationError
-from zerostart.server.aws.transform_job import progress_document
+from zerostart.server.jobs import job_routes
 from zerostart.serving.http import Gate
 
 _SCRAPE_TIMEOUT_S = 2.0
@@ -47,18 +47,10 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate) -> 
 
     async def expose(request: Request) -> Response:
         try:
-            edge.authorise_reader(request, "cloudwatch:GetMetricData")
+            edge.authorise_request(request, "cloudwatch:GetMetricData")
         except (AuthenticationError, AccessDenied) as error:
             return error_response(error, RUNTIME, "metrics")
         return Response(metrics.exposition(await _instance_metrics(parts)), headers={"Content-Type": TEXT_FORM})
-
-    async def transform_job(request: Request) -> Response:
-        try:
-            edge.authorise_reader(request, "sagemaker:DescribeTransformJob")
-            state = await run_in_threadpool(parts.transform_jobs.describe_transform_job, request.path_params["name"])
-        except (AuthenticationError, AccessDenied, UnknownJob) as error:
-            return error_response(error, RUNTIME, "transform-job")
-        return JSONResponse(progress_document(state))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -88,7 +80,7 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate) -> 
         *edge.routes(),
         Route("/ping", ping, methods=["GET"]),
         Route("/metrics", expose, methods=["GET"]),
-        Route("/zerostart/transform-jobs/{name}", transform_job, methods=["GET"]),
+        *job_routes(parts.transform_jobs, parts.arns, edge),
     ]
     inner = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: unknown, 405: unknown})
     s3 = S3Gateway(

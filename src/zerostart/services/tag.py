@@ -10,9 +10,15 @@ from zerostart.metadata.endpoint import get_endpoint
 from zerostart.metadata.endpoint_config import get_endpoint_config
 from zerostart.metadata.model import get_model
 from zerostart.metadata.tag import delete_tags, list_tags, put_tags
+from zerostart.metadata.transform_job import get_transform_job, transform_progress
 from zerostart.services.arn import ACCOUNT_ID
 
-_FINDERS = {"model": get_model, "endpoint-config": get_endpoint_config, "endpoint": get_endpoint}
+_FINDERS = {
+    "model": get_model,
+    "endpoint-config": get_endpoint_config,
+    "endpoint": get_endpoint,
+    "transform-job": get_transform_job,
+}
 
 
 class TagService:
@@ -25,7 +31,7 @@ class TagService:
         """Tags by key; raises NotFound for an unknown resource."""
         with self._database.transaction() as connection:
             _require(connection, arn)
-            return list_tags(connection, arn)
+            return {**list_tags(connection, arn), **_counts(connection, arn)}
 
     def add_tags(self, arn: str, tags: Mapping[str, str]) -> Mapping[str, str]:
         """Set tags and return all; raises NotFound for an unknown resource."""
@@ -47,3 +53,12 @@ def _require(connection: Connection, arn: str) -> None:
     finder = _FINDERS.get(kind)
     if finder is None or finder(connection, name) is None:
         raise NotFound(f'Could not find resource "{arn}".')
+
+
+def _counts(connection: Connection, arn: str) -> dict[str, str]:
+    """What a transform job counted, as tags: AWS's descriptions have no place for it."""
+    kind, _, name = arn.split(":", 5)[5].partition("/")
+    if kind != "transform-job":
+        return {}
+    progress = transform_progress(connection, name)
+    return {"zerostart:failed": str(progress.failed), "zerostart:records": str(progress.records)}

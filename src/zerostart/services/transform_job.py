@@ -1,5 +1,6 @@
 """Use cases of transform jobs."""
 
+import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from zerostart.nli.template import HypothesisTemplate
 from zerostart.services.arn import Arns
 from zerostart.storage.base import ObjectStore, parse_uri
 from zerostart.transform.paths import Selection
-from zerostart.transform.records import CSV
+from zerostart.transform.tables import CSV, PARQUET
 
 _ENVIRONMENT = (
     "ZEROSTART_CANDIDATE_LABELS",
@@ -42,12 +43,16 @@ _ENVIRONMENT = (
 
 @dataclass(frozen=True)
 class TransformJobState:
-    """A job, how far it is, and when it will be done if it goes on so; None where that cannot be told."""
+    """A job, how far it is, and when it will be done if it goes on so; None where that cannot be told.
+
+    `records_total` is an estimate from the shards that are done, until all are.
+    """
 
     job: TransformJob
     progress: TransformProgress
     records_per_s: float | None = None
     left_s: float | None = None
+    records_total: int | None = None
 
 
 class TransformJobService:
@@ -63,6 +68,8 @@ class TransformJobService:
         cores: int,
         most_workers: int,
         precision: str,
+        errors: str,
+        estimate: Callable[[str, TransformOptions], Mapping[str, Any]],
     ) -> None:
         self._database = database
         self._store = store
@@ -71,6 +78,8 @@ class TransformJobService:
         self._cores = cores
         self._most_workers = most_workers
         self._precision = precision
+        self._errors = errors
+        self._estimate = estimate
 
     def create_transform_job(
         self,
@@ -86,16 +95,7 @@ class TransformJobService:
         Raises InvalidInput, NotFound for an unknown model, NameInUse.
         """
         arn = self._arns.of("transform-job", name)
-        workers = min(options.instance_count, self._most_workers)
-        resolved = replace(
-            with_environment(options, environment),
-            instance_count=workers,
-            threads=max(1, self._cores // workers),
-            precision=self._precision,
-        )
-        Selection(options.input_filter)
-        Selection(options.output_filter)
-        self._check_places(options)
+        resolved = self._resolved(options, environment, min(options.instance_count, self._most_workers))
         now = datetime.now(UTC)
         with self._database.transaction() as connection:
             model = get_model(connection, model_name)
@@ -107,6 +107,20 @@ class TransformJobService:
             put_tags(connection, arn, tags)
         self._wake()
         return arn
+
+    def estimate_transform_job(
+        self, model_name: str, options: TransformOptions, environment: Mapping[str, str]
+    ) -> Mapping[str, Any]:
+        """What a job is expected to take, with the first records tried: see TransformEstimate.
+
+        Raises InvalidInput, NotFound for an unknown model or input.
+        """
+        resolved = self._resolved(options, environment, 1)
+        with self._database.transaction() as connection:
+            model = get_model(connection, model_name)
+        if model is None:
+            raise NotFound(f'Could not find model "{self._arns.of("model", model_name)}".')
+        return self._estimate(model.model_id, resolved)
 
     def describe_transform_job(self, name: str) -> TransformJobState:
         """The job of that name; raises UnknownJob."""
@@ -137,6 +151,22 @@ class TransformJobService:
             raise InvalidInput(f"The request was rejected because the transform job is in status {job.status}.")
         self._wake()
 
+    def _resolved(self, options: TransformOptions, environment: Mapping[str, str], workers: int) -> TransformOptions:
+        resolved = replace(
+            with_environment(options, {"ZEROSTART_ERRORS": self._errors, **environment}),
+            instance_count=workers,
+            threads=max(1, self._cores // workers),
+            precision=self._precision,
+        )
+        Selection(options.input_filter)
+        Selection(options.output_filter)
+        if options.accept == PARQUET and importlib.util.find_spec("pyarrow") is None:
+            raise InvalidInput(
+                f"Accept {PARQUET} needs pyarrow where the server runs: pip install 'zerostart[parquet]', or use {CSV}."
+            )
+        self._check_places(options)
+        return resolved
+
     def _check_places(self, options: TransformOptions) -> None:
         for what, uri in (("S3Uri", options.input_uri), ("S3OutputPath", options.output_uri)):
             bucket, _ = parse_uri(uri)
@@ -163,7 +193,7 @@ def with_environment(options: TransformOptions, environment: Mapping[str, str]) 
         defaults["long_text"] = _choice(
             "ZEROSTART_LONG_TEXT", long_text, {each: each for each in ("truncate", "windows")}
         )
-    errors = environment.get("ZEROSTART_ERRORS", "strict")
+    errors = environment.get("ZEROSTART_ERRORS") or "strict"
     if options.content_type in {CSV, "text/plain"} and "candidate_labels" not in defaults:
         raise InvalidInput(
             f"{options.content_type} holds no labels: set ZEROSTART_CANDIDATE_LABELS in the job's Environment."
@@ -209,7 +239,11 @@ def _state(job: TransformJob, progress: TransformProgress) -> TransformJobState:
         return TransformJobState(job, progress)
     elapsed_s = ((job.ended_at or datetime.now(UTC)) - job.started_at).total_seconds()
     rate = progress.records / max(elapsed_s, 0.001)
-    if job.ended_at is not None or not progress.bytes_done:
+    if progress.shards_done == progress.shards:
+        left_s = None if job.ended_at is not None else 0.0
+        return TransformJobState(job, progress, rate, left_s, progress.records)
+    if not progress.bytes_done:
         return TransformJobState(job, progress, rate)
-    left_s = elapsed_s * (progress.bytes_total - progress.bytes_done) / progress.bytes_done
-    return TransformJobState(job, progress, rate, left_s)
+    total = max(progress.records, round(progress.records_done * progress.bytes_total / progress.bytes_done))
+    left_s = None if job.ended_at is not None else (total - progress.records) / rate
+    return TransformJobState(job, progress, rate, left_s, total)

@@ -8,6 +8,7 @@ from zerostart.errors import ZerostartError
 from zerostart.metadata.transform_job import TransformFile, TransformJob, TransformShard
 from zerostart.storage.base import ObjectAttributes, ObjectStore, ObjectWriter, parse_uri
 from zerostart.transform.records import moved_error_line
+from zerostart.transform.tables import TABLES, write_table
 
 logger = logging.getLogger(__name__)
 _PIECE_BYTES = 1024 * 1024
@@ -54,12 +55,16 @@ def put_together(store: ObjectStore, job: TransformJob, file: TransformFile, sha
     """Write a file's output, and its errors if it has any, from the parts; each appears whole."""
     bucket, prefix = parse_uri(job.options.output_uri)
     key = "/".join(filter(None, (prefix.rstrip("/"), file.name)))
-    lines = job.options.assemble_lines
-    kind = "application/jsonlines" if lines else "application/json"
-    attributes = ObjectAttributes(content_type=kind, kms_key_id=job.options.kms_key_id)
+    options = job.options
+    kind = "application/jsonlines" if options.assemble_lines else "application/json"
+    kind = options.accept if options.accept in TABLES else kind
+    attributes = ObjectAttributes(content_type=kind, kms_key_id=options.kms_key_id)
+    pieces = (piece for shard in shards for piece in _part_pieces(store, job, shard.part or ""))
     with store.writer(bucket, f"{key}.out", attributes) as output:
-        for shard in shards:
-            for piece in _part_pieces(store, job, shard.part or ""):
+        if options.accept in TABLES:
+            write_table(options, pieces, output)
+        else:
+            for piece in pieces:
                 output.write(piece)
         output.commit()
     if any(shard.failed for shard in shards):

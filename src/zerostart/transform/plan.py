@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from zerostart.errors import InvalidInput
 from zerostart.metadata.transform_job import TransformFile, TransformOptions, TransformShard
 from zerostart.storage.base import ObjectStore, StoredObject, parse_uri, read_bytes
-from zerostart.transform.records import CSV
+from zerostart.transform.tables import CSV
 
 _LARGEST_SHARD_BYTES = 4 * 1024 * 1024
 _SMALLEST_SHARD_BYTES = 64 * 1024

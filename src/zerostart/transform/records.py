@@ -16,8 +16,8 @@ from zerostart.metadata.transform_job import TransformOptions
 from zerostart.nli.classification import Classification, ClassificationRequest
 from zerostart.serving.payload import parse_document, parse_request, result_document
 from zerostart.transform.paths import Selection
+from zerostart.transform.tables import CSV, TABLES, table_line
 
-CSV = "text/csv"
 PLAIN = "text/plain"
 _JOINED = "SageMakerOutput"
 _JOINED_INPUT = "SageMakerInput"
@@ -165,11 +165,19 @@ class RecordWriter:
     def answered(self, record: Record, results: list[Classification]) -> bytes:
         """The output of a record. Raises InvalidInput where the output filter selects nothing."""
         documents = [result_document(each) for each in results]
-        return self._line(self._filter.of(self._joined(record, documents if record.many else documents[0])))
+        document = documents if record.many else documents[0]
+        if self._options.accept in TABLES:
+            return self._table_line(record, document)
+        return self._line(self._filter.of(self._joined(record, document)))
 
     def failed(self, record: Record, error: str) -> bytes:
         """The output of a record that failed, where that does not fail the file; the output filter is for answers."""
+        if self._options.accept in TABLES:
+            return self._table_line(record, {"error": error})
         return self._line(self._joined(record, {"error": error}))
+
+    def _table_line(self, record: Record, document: Any) -> bytes:
+        return table_line(record.document if self._options.join_input else None, document)
 
     def _joined(self, record: Record, document: Any) -> Any:
         if self._options.join_input:

@@ -29,7 +29,7 @@ from zerostart.transform.plan import plan_files, plan_shards
 from zerostart.transform.shard import LeaseLost, ShardWork
 
 logger = logging.getLogger(__name__)
-LEASE_S = 15.0
+LEASE_S = 60.0  # a dead worker's is given back at once by its supervisor; this is for those that hang
 _HEARTBEAT_S = 0.5
 _WAIT_S = 0.1
 _LEAST_RECORDS_FOR_A_RATE = 100

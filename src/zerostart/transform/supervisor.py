@@ -1,18 +1,21 @@
 """The supervisor: starts workers for the jobs that run, and replaces those that die. It holds no state that matters."""
 
+import json
 import logging
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from zerostart.errors import EngineFailure, InvalidInput, Overloaded
 from zerostart.metadata import transform_job as rows
 from zerostart.metadata.database import Database
-from zerostart.metadata.transform_job import TransformJob, TransformJobStatus
+from zerostart.metadata.transform_job import TransformJob, TransformJobStatus, TransformOptions
 from zerostart.storage.base import ObjectStore
 from zerostart.transform.parts import remove_parts
 
@@ -21,6 +24,8 @@ _TICK_S = 0.25
 _STOP_S = 3.0
 _MOST_EARLY_ENDS = 5
 _EARLY_S = 20.0
+_ESTIMATE_S = 60.0
+_COMMAND = (sys.executable, "-P", "-m", "zerostart", "transform-worker")
 
 
 @dataclass(eq=False)
@@ -81,6 +86,29 @@ class Supervisor:
         for crew in self._crews.values():
             for worker in crew.workers.values():
                 _end(worker)
+
+    def estimate(self, model_id: str, options: TransformOptions) -> Mapping[str, Any]:
+        """Have a worker tell what a job is expected to take, see TransformEstimate. Raises what the worker says."""
+        asked = json.dumps({"model_id": model_id, "options": asdict(options)}).encode()
+        try:
+            told = subprocess.run(
+                [*_COMMAND, "--estimate"],
+                input=asked,
+                capture_output=True,
+                env=self._environment,
+                timeout=_ESTIMATE_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Overloaded(f"The estimate took over {_ESTIMATE_S:g} s: start the job without one.") from error
+        try:
+            document: Mapping[str, Any] = json.loads(told.stdout)
+        except ValueError as error:
+            logger.error("an estimate failed: %s", told.stderr.decode("utf-8", "replace")[-2000:])
+            raise EngineFailure("The estimate failed; the server's log says why.") from error
+        if "refused" in document:
+            raise InvalidInput(document["refused"])
+        return document
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -179,7 +207,7 @@ class Supervisor:
     def _started(self, job: TransformJob, name: str) -> _Worker:
         log = self._log(job, name)
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-P", "-m", "zerostart", "transform-worker", "--job", job.name, "--name", name]
+        command = [*_COMMAND, "--job", job.name, "--name", name]
         with log.open("ab") as output:
             process = subprocess.Popen(
                 command,

@@ -82,6 +82,11 @@ class ControlPlane:
         return Response(content, headers={"x-amzn-RequestId": request_id}, media_type="application/x-amz-json-1.1")
 
 
+def checked_input(name: str, body: bytes) -> Mapping[str, Any]:
+    """The input of one of SageMaker's operations. Raises InvalidInput."""
+    return check_input(service_model("sagemaker").operation_model(name), _document(body))
+
+
 def _handlers(names: Sequence[str], groups: Sequence[object]) -> dict[str, Handler]:
     methods = {name: xform_name(name) for name in names}
     return {

@@ -56,9 +56,12 @@ class AwsEdge:
             Route("/endpoints/{name}/async-invocations", self._async_invocation, methods=["POST"]),
         ]
 
-    def authorise_reader(self, request: Request, action: str) -> None:
-        """Let a GET without a body pass if its key may do this. Raises AuthenticationError and AccessDenied."""
-        authorise(self._caller(request, b"", RequestLog(request), bearer=True), action, "*")
+    def authorise_request(self, request: Request, action: str, body: bytes = b"") -> None:
+        """Let a request for one of our own pages pass if its key may do this.
+
+        Raises AuthenticationError and AccessDenied.
+        """
+        authorise(self._caller(request, body, RequestLog(request), bearer=True), action, "*")
 
     async def _operation(self, request: Request) -> Response:
         service = queried_service(request.headers)

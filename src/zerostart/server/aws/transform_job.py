@@ -9,6 +9,7 @@ from zerostart.server.aws.listing import page_request
 from zerostart.server.aws.support import refuse_unsupported, tags_of
 from zerostart.services.arn import Arns
 from zerostart.services.transform_job import TransformJobService, TransformJobState
+from zerostart.transform.tables import CSV, PARQUET, TABLES
 
 _UNSUPPORTED = ("DataCaptureConfig",)
 _CONTENT_TYPES = {
@@ -20,7 +21,15 @@ _CONTENT_TYPES = {
     "text/csv": "text/csv",
     "text/plain": "text/plain",
 }
-_ACCEPTS = ("application/json", "application/jsonlines", "application/x-jsonlines", "*/*")
+_ACCEPTS = {
+    "application/json": "application/json",
+    "application/jsonlines": "application/jsonlines",
+    "application/x-jsonlines": "application/jsonlines",
+    "*/*": "*/*",
+    "text/csv": CSV,
+    "application/vnd.apache.parquet": PARQUET,
+    "application/x-parquet": PARQUET,
+}
 _DEFAULT_PAYLOAD_MB = 6
 _MOST_PAYLOAD_MB = 100
 
@@ -61,6 +70,10 @@ class TransformJobOperations:
         page = self._service.list_transform_jobs(page_request(asked))
         return {"TransformJobSummaries": [self._summary(job) for job in page.records], "NextToken": page.next_token}
 
+    def estimate_transform_job(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What a job is expected to take; asked as CreateTransformJob is. Not one of AWS's operations."""
+        return self._service.estimate_transform_job(asked["ModelName"], _options(asked), asked.get("Environment") or {})
+
     def stop_transform_job(self, asked: Mapping[str, Any]) -> None:
         """StopTransformJob."""
         self._service.stop_transform_job(asked["TransformJobName"])
@@ -89,6 +102,7 @@ def progress_document(state: TransformJobState) -> dict[str, Any]:
         "bytes_total": progress.bytes_total,
         "bytes_done": progress.bytes_done,
         "records": progress.records,
+        "records_total": state.records_total,
         "failed": progress.failed,
         "records_per_s": state.records_per_s,
         "left_s": state.left_s,
@@ -104,10 +118,13 @@ def _options(asked: Mapping[str, Any]) -> TransformOptions:
         raise InvalidInput(f"SplitType {source['SplitType']} is not supported: use Line or None.")
     content_type = _content_type(source.get("ContentType"))
     splits = source.get("SplitType", "None") == "Line" or content_type != "application/json"
-    accept = (output.get("Accept") or "*/*").split(";")[0].strip().lower()
-    if accept not in _ACCEPTS:
-        raise InvalidInput(f"Accept {shortened(accept)} is not written: use application/json or application/jsonlines.")
+    asked_accept = (output.get("Accept") or "*/*").split(";")[0].strip().lower()
+    accept = _ACCEPTS.get(asked_accept)
+    if accept is None:
+        raise InvalidInput(f"Accept {shortened(asked_accept)} is not written: use {', '.join(_ACCEPTS)}.")
     processing = asked.get("DataProcessing") or {}
+    if accept in TABLES and processing.get("OutputFilter", "$") != "$":
+        raise InvalidInput(f"OutputFilter selects from JSON, and Accept is {accept}: leave one of them out.")
     return TransformOptions(
         input_uri=s3["S3Uri"],
         manifest=s3["S3DataType"] == "ManifestFile",
@@ -115,7 +132,7 @@ def _options(asked: Mapping[str, Any]) -> TransformOptions:
         content_type=content_type,
         split_lines=splits,
         output_uri=output["S3OutputPath"],
-        assemble_lines=output.get("AssembleWith", "None") == "Line" or accept.endswith("jsonlines"),
+        assemble_lines=output.get("AssembleWith", "None") == "Line" or accept.endswith("jsonlines") or accept in TABLES,
         accept=accept,
         kms_key_id=output.get("KmsKeyId") or None,
         instance_count=asked["TransformResources"]["InstanceCount"],
