@@ -159,6 +159,13 @@ def test_a_file_is_transformed_in_one_line(home: Path, tmp_path: Path) -> None:
         assert "No jobs. Run one" in run(home, "transform", "list").stdout
         files = ["--input", str(tmp_path / "in.csv"), "--output", str(tmp_path / "out.csv")]
         job = ["--text-column", "review", "--labels", "travel,cooking", "--name", "reviews"]
+        tried = run(home, "transform", "create", *files[:2], *job, "--dry-run")
+        assert "About 2 records" in tried.stderr
+        assert [json.loads(line)["output"]["sequence"] for line in tried.stdout.splitlines()] == [
+            "One day I will see the world",
+            "Whisk the eggs,\nand bake",
+        ]
+        assert "No jobs. Run one" in run(home, "transform", "list").stdout
         done = run(home, "transform", "create", *files, *job)
         assert done.returncode == 0, done.stderr
         assert "3 texts (1 had no text)" in done.stderr

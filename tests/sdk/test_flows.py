@@ -27,6 +27,7 @@ FLOWS: dict[str, tuple[str, ...]] = {
     "v2_async": ("v2", "v2_async.py"),
     "v3_builder": ("v3", "v3_builder.py"),
     "v3_resources": ("v3", "v3_resources.py"),
+    "v3_transform": ("v3", "v3_transform.py"),
     "cli": ("cli", "cli.sh"),
 }
 TIMEOUT_S = 400
@@ -163,6 +164,13 @@ def test_v2_deploys_asynchronously_and_waits_for_the_result(flows: Flows) -> Non
 @pytest.mark.parametrize("name", ["v3_builder", "v3_resources"])
 def test_v3(flows: Flows, name: str) -> None:
     assert document(flows.output(name))["answer"]["labels"][0] == "travel"
+
+
+def test_v3_transforms(flows: Flows) -> None:
+    output = flows.output("v3_transform")
+    found = document(output)
+    assert (found["count"], found["answer"]["labels"][0]) == (20, "travel")
+    assert "records" in output  # a worker's log
 
 
 def test_the_aws_cli(flows: Flows) -> None:

@@ -341,6 +341,14 @@ def test_output_as_a_table_has_a_row_for_each_text(server: ServerProcess) -> Non
     assert head["ContentType"] == "application/vnd.apache.parquet"
 
 
+def test_an_empty_object_has_an_empty_output(server: ServerProcess) -> None:
+    put(server, "empty/in/a.jsonl", b"")
+    put(server, "empty/in/b.jsonl", b"\n\r\n")
+    create(server, "empty")
+    assert ended(server, "empty")["TransformJobStatus"] == "Completed"
+    assert [got(server, f"empty/out/{name}.jsonl.out") for name in "ab"] == [b"", b""]
+
+
 def test_counts_are_tags_of_the_job(server: ServerProcess) -> None:
     put(server, "counts/in/a.jsonl", lines(records(10)) + b"{broken\n")
     create(server, "counts", Environment={"ZEROSTART_ERRORS": "collect"}, Tags=[{"Key": "team", "Value": "b"}])

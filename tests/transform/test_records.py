@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zerostart.errors import InvalidInput
@@ -83,6 +83,57 @@ def test_a_line_over_the_limit_is_one_failed_record_and_the_next_is_read() -> No
         (3, "last", True),
     ]
     assert "longer than 1000 bytes (MaxPayloadInMB)" in str(found[1].error)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 3_000_000), st.sampled_from([b"\n", b"\r\n"]), st.sampled_from([1 << 16, 1 << 20, 6 << 20]))
+def test_lines_of_six_megabytes_are_whole_whichever_shard_they_begin_in(
+    before: int, end: bytes, shard_bytes: int
+) -> None:
+    """Within the limit of a record's size, which is 6 MB unless a job says otherwise."""
+    options = replace(PLAIN, max_record_bytes=7 << 20)
+    lines = [b"a" * before, "\u00fc".encode() * (3 << 20), b"b" * (6 << 20), b"last"]
+    expected = [line.decode() for line in lines if line]
+    assert cut(options, end.join(lines), shard_bytes, 1 << 20) == expected
+
+
+@given(
+    st.lists(st.one_of(st.text(min_size=1, max_size=9), st.just(""), st.just("{broken"))),
+    st.sampled_from(["\n", "\r\n"]),
+    st.booleans(),
+    st.booleans(),
+    st.integers(1, 200),
+)
+def test_output_has_a_line_for_each_record_in_order_whatever_the_file(
+    texts: list[str], end: str, last_end: bool, joined: bool, shard_bytes: int
+) -> None:
+    """Split, answered and assembled again: an error is a line too, an empty line is no record."""
+    options = replace(JSON, join_input=joined, collect_errors=True, max_record_bytes=10_000)
+    lines = [
+        text if text in {"", "{broken"} else json.dumps({"inputs": text, "candidate_labels": ["a"]}, ensure_ascii=False)
+        for text in texts
+    ]
+    content = (end.join(lines) + (end if last_end else "")).encode()
+    writer = RecordWriter(options)
+    output = b""
+    for first in range(0, max(1, len(content)), shard_bytes):
+        inside = first > 0
+        source = pieces(content[first - inside :], 17)
+        for record in RecordReader(options).records(source, min(shard_bytes, len(content) - first), inside=inside):
+            if record.request is None:
+                output += writer.failed(record, str(record.error))
+            else:
+                output += writer.answered(record, [Classification(record.request.texts[0], ("a",), (1.0,))])
+    written = [json.loads(line) for line in output.decode().split("\n")[:-1]]
+    answers = [each.get("SageMakerOutput", each) for each in written]
+    asked = [line for line in lines if line]
+    assert len(answers) == len(asked)
+    for line, answer, whole in zip(asked, answers, written, strict=True):
+        if line == "{broken" or not json.loads(line)["inputs"].strip():
+            assert "error" in answer
+        else:
+            assert answer["sequence"] == json.loads(line)["inputs"]
+            assert not joined or whole["inputs"] == answer["sequence"]
 
 
 @pytest.mark.parametrize(
