@@ -34,15 +34,15 @@ def build_classifier(
 
 def build_bulk_classifier(settings: Settings, model_id: str) -> BulkClassifier:
     """The same for a job. Raises the same."""
-    return BulkClassifier(*_load(settings, model_id), settings.max_batch_tokens)
+    return BulkClassifier(*_load(settings, model_id, frugal=True), settings.max_batch_tokens)
 
 
-def _load(settings: Settings, model_id: str) -> tuple[Artefact, PairTokenizer, Engine]:
+def _load(settings: Settings, model_id: str, *, frugal: bool = False) -> tuple[Artefact, PairTokenizer, Engine]:
     artefact = LocalArtefacts(settings.models_folder).find(model_id)
     verify(artefact)
     manifest = artefact.manifest
     tokenizer = PairTokenizer(artefact.folder / TOKENIZER, manifest.max_tokens, manifest.pad_token_id)
-    options = EngineOptions(settings.threads, settings.precision, settings.cache_folder / artefact.folder.name)
+    options = EngineOptions(settings.threads, settings.precision, settings.cache_folder / artefact.folder.name, frugal)
     engine = load_engine(settings.engine, artefact.folder, len(manifest.classes), options)
     engine.logits(tokenizer.batch([PLAIN_PAIR]))  # a model that cannot compute fails here, and not at its first request
     return artefact, tokenizer, engine

@@ -22,6 +22,8 @@ _PRECISIONS = ("fp32", "bf16", "int8")
 _LEAST_WEIGHTS_TO_ROUND = 65536
 # Activations are rounded in groups of so many.
 _INT8_GROUP = 64
+# Compiled kernels that are kept, of 5,000 by default; a job's batches have few shapes, and 512 cost it no time.
+_FRUGAL_KERNELS = 512
 
 
 class OpenVinoEngine:
@@ -77,6 +79,8 @@ def load(folder: Path, classes: int, options: EngineOptions) -> OpenVinoEngine:
         "ENABLE_CPU_PINNING": False,
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": _INT8_GROUP if precision == "int8" else 0,
     }
+    if options.frugal:
+        properties["CPU_RUNTIME_CACHE_CAPACITY"] = _FRUGAL_KERNELS
     if options.cache_folder is not None:
         properties["CACHE_DIR"] = str(options.cache_folder)
     model = core.read_model(folder / "model.onnx")

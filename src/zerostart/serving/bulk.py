@@ -2,8 +2,9 @@
 
 The batcher cuts batches by what waits at the moment, which is right for callers who wait; but padding changes the last
 digits of a score, so that these depend on the other callers. A job that is done again after a crash has to give the
-same bytes, and a pair that is met again should not be computed again: here a batch holds pairs of one length alone,
-without any padding, and a pair's logits are the same whatever else is in its batch (tests/serving/test_bulk.py).
+same bytes, and a pair that is met again should not be computed again: here a pair is padded to a width that follows
+from its own length, a batch holds pairs of one width, and a pair's logits are the same whatever else is in its batch
+(docs/decisions/0015-scores-depend-on-the-pair.md).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,8 +23,9 @@ from zerostart.serving.tokenizer import EncodedPair, PairTokenizer
 
 _FIRST_WINDOW_PAIRS = 256  # small, so that the first answers come soon; the next ones double
 _WINDOW_PAIRS = 8192
+_WINDOW_TOKENS = 262_144
 _MOST_PAIRS_A_REQUEST = 65_536
-_KNOWN_PAIRS = 500_000
+_KNOWN_PAIRS = 200_000
 
 Answer = list[Classification] | ZerostartError
 
@@ -43,12 +45,11 @@ class _Window:
 
     asked: list[_Asked | InvalidInput] = field(default_factory=list)
     new: dict[int, EncodedPair] = field(default_factory=dict)
-    running: "list[tuple[list[int], Future[Logits]]]" = field(default_factory=list)
+    running: "list[tuple[int, list[int], Future[Logits]]]" = field(default_factory=list)
 
 
 class BulkClassifier:
-    """Classifies with one loaded model, for one caller at a time. The last half a million pairs are known, and not
-    repeated.
+    """Classifies with one loaded model, for one caller at a time. The last 200,000 pairs are known, and not repeated.
 
     `pairs` and `computed_pairs` count what was asked and what the engine was given.
     """
@@ -88,14 +89,18 @@ class BulkClassifier:
         self._engine.close()
 
     def _windows(self, requests: Iterable[ClassificationRequest]) -> Iterator[_Window]:
-        window, pairs, enough = _Window(), 0, _FIRST_WINDOW_PAIRS
+        window, pairs, tokens, enough = _Window(), 0, 0, _FIRST_WINDOW_PAIRS
         for request in requests:
             asked = self._asked(request, window)
             window.asked.append(asked)
-            pairs += 1 if isinstance(asked, InvalidInput) else len(asked.slots)
-            if pairs >= enough:
+            if isinstance(asked, InvalidInput):
+                pairs += 1
+            else:
+                pairs += len(asked.slots)
+                tokens += sum(pair.content_tokens for text in asked.encoded for pair in text.pairs)
+            if pairs >= enough or tokens >= _WINDOW_TOKENS:
                 yield window
-                window, pairs, enough = _Window(), 0, min(2 * enough, _WINDOW_PAIRS)
+                window, pairs, tokens, enough = _Window(), 0, 0, min(2 * enough, _WINDOW_PAIRS)
         if window.asked:
             yield window
 
@@ -121,24 +126,24 @@ class BulkClassifier:
 
     def _start(self, window: _Window) -> None:
         self.computed_pairs += len(window.new)
-        for slots in _batches(window.new, self._max_tokens, self._tokenizer.template.special_tokens):
+        for width, slots in _batches(window.new, self._max_tokens, self._tokenizer):
             pairs = [window.new[slot] for slot in slots]
-            window.running.append((slots, self._threads.submit(self._logits, pairs)))
+            window.running.append((width, slots, self._threads.submit(self._logits, pairs, width)))
 
     def _answers(self, window: _Window) -> Iterator[Answer]:
-        for slots, future in window.running:
-            self._collect(window, slots, future)
+        for width, slots, future in window.running:
+            self._collect(window, width, slots, future)
         for asked in window.asked:
             yield asked if isinstance(asked, InvalidInput) else self._answer(asked)
 
-    def _collect(self, window: _Window, slots: list[int], future: "Future[Logits]") -> None:
+    def _collect(self, window: _Window, width: int, slots: list[int], future: "Future[Logits]") -> None:
         """Keep a batch's rows; where the batch failed, compute its pairs one by one, so that only some fail."""
         try:
             self._known.settle(slots, future.result())
         except Exception:  # noqa: BLE001 - an engine may raise anything
             for slot in slots:
                 try:
-                    self._known.settle([slot], self._logits([window.new[slot]]))
+                    self._known.settle([slot], self._logits([window.new[slot]], width))
                 except Exception as error:  # noqa: BLE001 - as above
                     self._known.fail(slot, str(error))
 
@@ -149,8 +154,8 @@ class BulkClassifier:
         except ZerostartError as error:
             return error
 
-    def _logits(self, pairs: Sequence[EncodedPair]) -> Logits:
-        logits = self._engine.logits(self._tokenizer.batch(pairs))
+    def _logits(self, pairs: Sequence[EncodedPair], width: int) -> Logits:
+        logits = self._engine.logits(self._tokenizer.batch(pairs, width))
         if logits.ndim != 2 or len(logits) != len(pairs):
             raise EngineFailure(f"The engine answered logits of shape {logits.shape} for {len(pairs)} pairs.")
         return logits
@@ -228,15 +233,32 @@ class KnownPairs:
         return len(self._keys) == self._capacity and ahead < self._in_flight
 
 
-def _batches(pairs: dict[int, EncodedPair], max_tokens: int, special_tokens: int) -> Iterator[list[int]]:
-    """Slots of pairs of one length, longest first, cut so that a batch has `max_tokens`, or one pair."""
-    by_length: dict[int, list[int]] = {}
+def _batches(
+    pairs: dict[int, EncodedPair], max_batch_tokens: int, tokenizer: PairTokenizer
+) -> Iterator[tuple[int, list[int]]]:
+    """Widths, and slots of pairs that are computed in them, widest first; a batch has up to `max_batch_tokens`, or one
+    pair.
+
+    What is left over is cut by powers of two: an engine keeps memory for every shape that it ever computed.
+    """
+    by_width: dict[int, list[int]] = {}
     for slot, pair in pairs.items():
-        by_length.setdefault(pair.content_tokens, []).append(slot)
-    for length, slots in sorted(by_length.items(), reverse=True):
-        size = max(1, max_tokens // (length + special_tokens))
-        for start in range(0, len(slots), size):
-            yield slots[start : start + size]
+        width = _width(pair.content_tokens + tokenizer.template.special_tokens)
+        by_width.setdefault(min(width, tokenizer.max_tokens), []).append(slot)
+    for width, slots in sorted(by_width.items(), reverse=True):
+        size = max(1, max_batch_tokens // width)
+        start = 0
+        while start < len(slots):
+            left = len(slots) - start
+            taken = size if left >= size else 1 << (left.bit_length() - 1)
+            yield width, slots[start : start + taken]
+            start += taken
+
+
+def _width(tokens: int) -> int:
+    """What a pair of so many tokens is padded to: its own length up to 32, above at most a sixteenth more."""
+    step = max(1, 1 << (tokens - 1).bit_length() >> 5)
+    return -(-tokens // step) * step
 
 
 def _key(pair: EncodedPair) -> bytes:

@@ -73,10 +73,10 @@ class PairTokenizer:
             )
         return budget
 
-    def batch(self, pairs: Sequence[EncodedPair]) -> EncodedBatch:
-        """The pairs as one batch, padded on the right to the longest."""
+    def batch(self, pairs: Sequence[EncodedPair], width: int = 0) -> EncodedBatch:
+        """The pairs as one batch, padded on the right to the longest, or to `width` tokens if that is more."""
         template = self.template
-        width = max(pair.content_tokens for pair in pairs) + template.special_tokens
+        width = max(width, *(pair.content_tokens + template.special_tokens for pair in pairs))
         ids = np.full((len(pairs), width), self._pad, dtype=np.int64)
         mask = np.zeros_like(ids)
         types = np.zeros_like(ids)
