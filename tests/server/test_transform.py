@@ -19,7 +19,9 @@ import pytest
 from botocore.exceptions import ClientError
 from pyarrow import parquet
 
+from tests.postgresql import PostgreSQL
 from tests.processes import BUILTIN, ROLE, ServerProcess, children_of, wait_for
+from zerostart.hosting.isolation import reason_not_to_isolate
 
 LABELS = ["travel", "cooking", "money"]
 WORDS = [
@@ -474,3 +476,39 @@ def test_output_is_encrypted_with_the_named_key(server: ServerProcess) -> None:
     assert len(got(server, "secret/out/a.jsonl.out").splitlines()) == 10
     stored = b"".join(each.read_bytes() for each in (server.home / "buckets").rglob("*") if each.is_file())
     assert b'"sequence":"7 ' not in stored
+
+
+def test_workers_have_no_network_and_no_privileges(home: Path) -> None:
+    """As instances: their isolation is the same code, which tests/hosting attacks from inside."""
+    if reason := reason_not_to_isolate(home):
+        pytest.skip(f"nothing is isolated here: {reason}")
+    with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:
+        server.s3().create_bucket(Bucket="texts")
+        container: Any = {"Environment": {"HF_MODEL_ID": BUILTIN, "HF_TASK": "zero-shot-classification"}}
+        client = server.sagemaker()
+        client.create_model(
+            ModelName="m", ExecutionRoleArn=ROLE, PrimaryContainer=container, EnableNetworkIsolation=True
+        )
+        put(server, "isolated/in/a.jsonl", lines(records(20_000)))
+        create(server, "isolated")
+        wait_for(lambda: server.progress("isolated")["records"] > 0)
+        [worker] = children_of(server.pid)
+        state = dict(line.split(":\t", 1) for line in Path(f"/proc/{worker}/status").read_text().splitlines())
+        assert (state["NoNewPrivs"], int(state["CapEff"], 16)) == ("1", 0)
+        assert Path(f"/proc/{worker}/ns/net").readlink() != Path(f"/proc/{server.pid}/ns/net").readlink()
+        assert ended(server, "isolated")["TransformJobStatus"] == "Completed"
+
+
+def test_a_model_that_asked_for_isolation_is_refused_where_workers_have_a_network(
+    home: Path, postgresql: PostgreSQL
+) -> None:
+    if reason := reason_not_to_isolate(home):
+        pytest.skip(f"such a model cannot be made here: {reason}")
+    with ServerProcess(home, ZEROSTART_ENGINE="fake", ZEROSTART_DATABASE_URL=postgresql.database()) as server:
+        server.s3().create_bucket(Bucket="texts")
+        container: Any = {"Environment": {"HF_MODEL_ID": BUILTIN, "HF_TASK": "zero-shot-classification"}}
+        server.sagemaker().create_model(
+            ModelName="m", ExecutionRoleArn=ROLE, PrimaryContainer=container, EnableNetworkIsolation=True
+        )
+        with pytest.raises(ClientError, match="workers of jobs cannot be isolated here"):
+            create(server, "refused")

@@ -80,7 +80,16 @@ def build_server_parts(settings: Settings) -> ServerParts:
     max_instances = settings.max_instances or max(4, 2 * cores)
     job_logs = settings.home / "logs" / "jobs"
     most_workers = settings.max_transform_workers or cores
-    supervisor = Supervisor(database, store, job_logs / "TransformJobs", _worker_environment(settings), most_workers)
+    # A worker uses the database and the buckets itself: without a network these have to be files.
+    workers_isolated = not_isolated is None and settings.storage == "local" and not settings.database_url
+    supervisor = Supervisor(
+        database,
+        store,
+        job_logs / "TransformJobs",
+        _worker_environment(settings),
+        most_workers,
+        isolated=workers_isolated,
+    )
     transform_jobs = TransformJobService(
         database,
         store,
@@ -91,6 +100,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
         precision=settings.precision,
         errors=settings.transform_errors,
         estimate=supervisor.estimate,
+        isolated=workers_isolated,
     )
     return ServerParts(
         settings=settings,

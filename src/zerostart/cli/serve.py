@@ -98,7 +98,8 @@ def model_server(
     """
     settings = load_settings().with_values(engine=engine, precision=precision, threads=threads)
     if isolate:
-        _isolate(settings, model, socket)
+        _isolate(settings, model, *([socket.parent] if socket else []))
+        print("isolated: no network, no other files than the model's", flush=True)  # noqa: T201
     if exit_with_parent:
         _exit_with_parent()
     _return_freed_memory()
@@ -184,19 +185,24 @@ def transform_worker(
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Read what a job would do as JSON, print what it is expected to take.")
     ] = False,
+    isolate_for: Annotated[
+        str, typer.Option(help="Keep to the files of this model, the buckets and the database, and use no network.")
+    ] = "",
 ) -> None:
     """Work on one transform job until it ended; the server starts workers.
 
     Example: zerostart transform-worker --job my-job --name worker-0
     """
+    settings = load_settings()
+    _give_way()
+    if isolate_for:
+        _isolate_worker(settings, isolate_for)
     if not estimate:
         _exit_with_parent()
-    _give_way()
     _return_freed_memory()
     from zerostart.bootstrap.worker import build_runner
     from zerostart.logs import configure_logs
 
-    settings = load_settings()
     configure_logs(settings.log_level)
     if estimate:
         print(_estimate(settings, sys.stdin.buffer.read()))  # noqa: T201
@@ -248,16 +254,27 @@ def _return_freed_memory() -> None:
         libc.mallopt(trim_threshold, 1_000_000)
 
 
-def _isolate(settings: Settings, model: str, socket: Path | None) -> None:
-    """Keep this process to the files of its model, while it has one thread yet."""
+def _isolate(settings: Settings, model: str, *writable: Path) -> None:
+    """Keep this process to the files of its model and to what it writes, while it has one thread yet."""
     from zerostart.hosting.isolation import isolate
     from zerostart.models.local_artefacts import LocalArtefacts
 
     artefact = LocalArtefacts(settings.models_folder).find(model)
     cache = settings.cache_folder / artefact.folder.name
     cache.mkdir(parents=True, exist_ok=True)
-    isolate([artefact.folder], [cache, *([socket.parent] if socket else [])], settings.home)
-    print("isolated: no network, no other files than the model's", flush=True)  # noqa: T201
+    isolate([artefact.folder], [cache, *writable], settings.home)
+
+
+def _isolate_worker(settings: Settings, model: str) -> None:
+    """What a worker writes beside: buckets with the keys of their content, and SQLite's files, which the server holds.
+
+    The credentials are none of these.
+    """
+    database = (settings.home / f"zerostart.db{end}" for end in ("", "-wal", "-shm"))
+    folders = [settings.home / "buckets", settings.home / "keys"]
+    for each in folders:
+        each.mkdir(mode=0o700, exist_ok=True)
+    _isolate(settings, model, *folders, *database)
 
 
 def _give_way() -> None:

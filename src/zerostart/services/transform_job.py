@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import Connection
+
 from zerostart.errors import InvalidInput, NameInUse, NotFound, UnknownBucket, UnknownJob
 from zerostart.metadata.database import Database
-from zerostart.metadata.model import get_model
+from zerostart.metadata.model import Model, get_model
 from zerostart.metadata.rows import Page, PageRequest
 from zerostart.metadata.tag import put_tags
 from zerostart.metadata.transform_job import (
@@ -70,6 +72,7 @@ class TransformJobService:
         precision: str,
         errors: str,
         estimate: Callable[[str, TransformOptions], Mapping[str, Any]],
+        isolated: bool,
     ) -> None:
         self._database = database
         self._store = store
@@ -80,6 +83,7 @@ class TransformJobService:
         self._precision = precision
         self._errors = errors
         self._estimate = estimate
+        self._isolated = isolated
 
     def create_transform_job(
         self,
@@ -98,9 +102,7 @@ class TransformJobService:
         resolved = self._resolved(options, environment, min(options.instance_count, self._most_workers))
         now = datetime.now(UTC)
         with self._database.transaction() as connection:
-            model = get_model(connection, model_name)
-            if model is None:
-                raise NotFound(f'Could not find model "{self._arns.of("model", model_name)}".')
+            model = self._model(connection, model_name)
             job = TransformJob(name, TransformJobStatus.IN_PROGRESS, model.model_id, asked, resolved, now, now)
             if not insert_transform_job(connection, job):
                 raise NameInUse(f"Job name must be unique within an AWS account and region: {arn} exists.")
@@ -117,9 +119,7 @@ class TransformJobService:
         """
         resolved = self._resolved(options, environment, 1)
         with self._database.transaction() as connection:
-            model = get_model(connection, model_name)
-        if model is None:
-            raise NotFound(f'Could not find model "{self._arns.of("model", model_name)}".')
+            model = self._model(connection, model_name)
         return self._estimate(model.model_id, resolved)
 
     def describe_transform_job(self, name: str) -> TransformJobState:
@@ -150,6 +150,17 @@ class TransformJobService:
         if not changed and job.status is not stopping:
             raise InvalidInput(f"The request was rejected because the transform job is in status {job.status}.")
         self._wake()
+
+    def _model(self, connection: Connection, name: str) -> Model:
+        model = get_model(connection, name)
+        if model is None:
+            raise NotFound(f'Could not find model "{self._arns.of("model", name)}".')
+        if model.asked.get("EnableNetworkIsolation") and not self._isolated:
+            raise InvalidInput(
+                f"Model {name} has EnableNetworkIsolation, and workers of jobs cannot be isolated here: that needs a "
+                "system that isolates instances, the database in the home folder and buckets there."
+            )
+        return model
 
     def _resolved(self, options: TransformOptions, environment: Mapping[str, str], workers: int) -> TransformOptions:
         resolved = replace(

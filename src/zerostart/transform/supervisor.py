@@ -25,7 +25,6 @@ _STOP_S = 3.0
 _MOST_EARLY_ENDS = 5
 _EARLY_S = 20.0
 _ESTIMATE_S = 60.0
-_COMMAND = (sys.executable, "-P", "-m", "zerostart", "transform-worker")
 
 
 @dataclass(eq=False)
@@ -47,7 +46,10 @@ class _Crew:
 
 
 class Supervisor:
-    """One thread that compares jobs with workers. `environment` is all that these inherit."""
+    """One thread that compares jobs with workers. `environment` is all that these inherit.
+
+    `isolated`: they cut themselves off from the network and from files that are none of a job's.
+    """
 
     def __init__(
         self,
@@ -56,12 +58,15 @@ class Supervisor:
         log_folder: Path,
         environment: Mapping[str, str],
         most_workers: int,
+        *,
+        isolated: bool,
     ) -> None:
         self._database = database
         self._store = store
         self._log_folder = log_folder
         self._environment = dict(environment)
         self._most_workers = most_workers
+        self._isolated = isolated
         self._crews: dict[str, _Crew] = {}
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -92,7 +97,7 @@ class Supervisor:
         asked = json.dumps({"model_id": model_id, "options": asdict(options)}).encode()
         try:
             told = subprocess.run(
-                [*_COMMAND, "--estimate"],
+                [*self._command(model_id), "--estimate"],
                 input=asked,
                 capture_output=True,
                 env=self._environment,
@@ -207,7 +212,7 @@ class Supervisor:
     def _started(self, job: TransformJob, name: str) -> _Worker:
         log = self._log(job, name)
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [*_COMMAND, "--job", job.name, "--name", name]
+        command = [*self._command(job.model_id), "--job", job.name, "--name", name]
         with log.open("ab") as output:
             process = subprocess.Popen(
                 command,
@@ -224,6 +229,10 @@ class Supervisor:
                     connection, job.name, old=[TransformJobStatus.IN_PROGRESS], at=now, started_at=now
                 )
         return _Worker(name, process)
+
+    def _command(self, model_id: str) -> list[str]:
+        isolation = ["--isolate-for", model_id] if self._isolated else []
+        return [sys.executable, "-P", "-m", "zerostart", "transform-worker", *isolation]
 
     def _log(self, job: TransformJob, worker: str) -> Path:
         return self._log_folder / job.name / f"{worker}.log"
