@@ -182,6 +182,24 @@ def test_a_file_is_transformed_in_one_line(home: Path, tmp_path: Path) -> None:
         assert "Could not find requested job" in run(home, "transform", "wait", "nothing").stderr
 
 
+def test_objects_are_transformed_to_objects(home: Path) -> None:
+    with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:
+        client = server.s3()
+        client.create_bucket(Bucket="texts")
+        client.put_object(Bucket="texts", Key="in/a.csv", Body=b"id,review\n1,One day\n2,\n")
+        job = ["--input", "s3://texts/in/a.csv", "--text-column", "review", "--labels", "travel,cooking"]
+        assert "give --output s3://bucket/prefix" in run(home, "transform", "create", *job).stderr
+        done = run(home, "transform", "create", *job, "--output", "s3://texts/out")
+        assert done.returncode == 0, done.stderr
+        assert "About 2 records" in done.stderr
+        output = client.get_object(Bucket="texts", Key="out/a.csv.out")["Body"].read().splitlines()
+        assert json.loads(output[0])["sequence"] == "One day"
+        assert "error" in json.loads(output[1]), "collected, unless --strict is given"
+        strict = run(home, "transform", "create", *job, "--output", "s3://texts/strict", "--strict")
+        assert strict.returncode == 1
+        assert "line 3" in strict.stderr
+
+
 def test_env_points_aws_clients_here(home: Path) -> None:
     with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:
         lines = run(home, "env").stdout  # the server wrote down where it is

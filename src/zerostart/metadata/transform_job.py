@@ -234,7 +234,12 @@ def release_transform_leases(connection: Connection, name: str, holders: str | N
 def read_transform_files(connection: Connection, name: str) -> list[TransformFile]:
     """The files of a job, by number."""
     found = connection.execute(select(files).where(files.c.job == name).order_by(files.c.number))
-    return [TransformFile(row.number, row.key, row.name, row.etag, row.size, row.error) for row in found]
+    return [_file(row) for row in found]
+
+
+def read_transform_file(connection: Connection, name: str, number: int) -> TransformFile:
+    """One file of a job."""
+    return _file(connection.execute(select(files).where(files.c.job == name, files.c.number == number)).one())
 
 
 def read_transform_shards(connection: Connection, name: str, file: int | None = None) -> list[TransformShard]:
@@ -294,6 +299,10 @@ def _job(row: Row[Any]) -> TransformJob:
         ended_at=row.ended_at,
         planned=row.planned,
     )
+
+
+def _file(row: Row[Any]) -> TransformFile:
+    return TransformFile(row.number, row.key, row.name, row.etag, row.size, row.error)
 
 
 def _shard(row: Row[Any]) -> TransformShard:

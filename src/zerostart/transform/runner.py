@@ -101,7 +101,7 @@ class Runner:
 
     def _do(self, job: TransformJob, shard: TransformShard, lease: str) -> None:
         with self._database.transaction() as connection:
-            file = rows.read_transform_files(connection, job.name)[shard.file]
+            file = rows.read_transform_file(connection, job.name, shard.file)
         work = ShardWork(self._store, job, file, shard, lease)
         stop, lost = threading.Event(), threading.Event()
         beating = threading.Thread(target=self._beat, args=(job.name, work, stop, lost), daemon=True)

@@ -67,6 +67,7 @@ class Supervisor:
         self._environment = dict(environment)
         self._most_workers = most_workers
         self._isolated = isolated
+        self._estimating = threading.Lock()  # each holds a model in memory
         self._crews: dict[str, _Crew] = {}
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -96,14 +97,15 @@ class Supervisor:
         """Have a worker tell what a job is expected to take, see TransformEstimate. Raises what the worker says."""
         asked = json.dumps({"model_id": model_id, "options": asdict(options)}).encode()
         try:
-            told = subprocess.run(
-                [*self._command(model_id), "--estimate"],
-                input=asked,
-                capture_output=True,
-                env=self._environment,
-                timeout=_ESTIMATE_S,
-                check=False,
-            )
+            with self._estimating:
+                told = subprocess.run(
+                    [*self._command(model_id), "--estimate"],
+                    input=asked,
+                    capture_output=True,
+                    env=self._environment,
+                    timeout=_ESTIMATE_S,
+                    check=False,
+                )
         except subprocess.TimeoutExpired as error:
             raise Overloaded(f"The estimate took over {_ESTIMATE_S:g} s: start the job without one.") from error
         try:
