@@ -179,3 +179,24 @@ def test_a_full_ring_forgets_the_oldest_pairs_and_mixes_nothing_up() -> None:
                 computed += 1
         assert known.logits([slot for slot, _, _ in slots])[:, 0].tolist() == numbers
     assert computed < 4000, "some were known"
+
+
+def test_what_cannot_be_asked_keeps_its_place_and_nothing_piles_up(
+    fragile: tuple[BulkClassifier, FragileEngine, PairTokenizer],
+) -> None:
+    """A file of a million broken lines must not be held in memory until a good one comes."""
+    bulk, _, _ = fragile
+    read = 0
+
+    def broken() -> Iterator[ClassificationRequest | InvalidInput]:
+        nonlocal read
+        for read in range(1, 100_001):
+            yield InvalidInput(f"line {read}")
+        yield request("we cooked rice")
+
+    answers = bulk.classify_each(broken())
+    assert [str(next(answers)) for _ in range(3)] == ["line 1", "line 2", "line 3"]
+    assert read < 20_000
+    rest = list(answers)
+    assert len(rest) == 100_001 - 3
+    assert isinstance(rest[-1], list)

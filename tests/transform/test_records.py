@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zerostart.errors import InvalidInput
+from zerostart.errors import InvalidInput, ZerostartError
 from zerostart.metadata.transform_job import TransformFile, TransformOptions
-from zerostart.nli.classification import Classification
+from zerostart.nli.classification import Classification, ClassificationRequest
 from zerostart.transform.paths import Selection
 from zerostart.transform.plan import plan_shards
 from zerostart.transform.records import Record, RecordReader, RecordWriter, decompressed
@@ -77,12 +77,12 @@ def test_bytes_of_every_kind_are_cut_as_they_are_uncut(content: bytes, shard_byt
 def test_a_line_over_the_limit_is_one_failed_record_and_the_next_is_read() -> None:
     content = b"first\n" + b"x" * 6_000_000 + b"\nlast"
     found = list(RecordReader(PLAIN).records(pieces(content, 1 << 20), None, inside=False))
-    assert [(each.line, each.document, each.error is None) for each in found] == [
+    assert [(each.line, each.document, isinstance(each.asked, ClassificationRequest)) for each in found] == [
         (1, "first", True),
         (2, None, False),
         (3, "last", True),
     ]
-    assert "longer than 1000 bytes (MaxPayloadInMB)" in str(found[1].error)
+    assert "longer than 1000 bytes (MaxPayloadInMB)" in str(found[1].asked)
 
 
 @settings(max_examples=10, deadline=None)
@@ -120,10 +120,10 @@ def test_output_has_a_line_for_each_record_in_order_whatever_the_file(
         inside = first > 0
         source = pieces(content[first - inside :], 17)
         for record in RecordReader(options).records(source, min(shard_bytes, len(content) - first), inside=inside):
-            if record.request is None:
-                output += writer.failed(record, str(record.error))
+            if isinstance(record.asked, ZerostartError):
+                output += writer.failed(record, str(record.asked))
             else:
-                output += writer.answered(record, [Classification(record.request.texts[0], ("a",), (1.0,))])
+                output += writer.answered(record, [Classification(record.asked.texts[0], ("a",), (1.0,))])
     written = [json.loads(line) for line in output.decode().split("\n")[:-1]]
     answers = [each.get("SageMakerOutput", each) for each in written]
     asked = [line for line in lines if line]
@@ -148,16 +148,16 @@ def test_output_has_a_line_for_each_record_in_order_whatever_the_file(
 )
 def test_what_is_wrong_with_a_record_is_said(line: bytes, words: str) -> None:
     [record] = RecordReader(JSON).records(iter([line]), None, inside=False)
-    assert words in str(record.error)
+    assert words in str(record.asked)
 
 
 def test_a_record_states_its_own_options_and_the_job_states_the_rest() -> None:
     options = replace(JSON, defaults={"candidate_labels": "a,b", "multi_label": True})
     lines = [{"inputs": "x"}, {"inputs": "x", "parameters": {"candidate_labels": ["c"], "multi_class": False}}]
     content = "\n".join(map(json.dumps, lines)).encode()
-    first, second = (each.request for each in RecordReader(options).records(iter([content]), None, inside=False))
-    assert first is not None
-    assert second is not None
+    first, second = (each.asked for each in RecordReader(options).records(iter([content]), None, inside=False))
+    assert isinstance(first, ClassificationRequest)
+    assert isinstance(second, ClassificationRequest)
     assert ([label.name for label in first.labels[0]], first.multi_label) == (["a", "b"], True)
     assert ([label.name for label in second.labels[0]], second.multi_label) == (["c"], False)
 
@@ -197,7 +197,7 @@ ANSWER = [Classification("x", ("a", "b"), (0.75, 0.25))]
 )
 def test_answers_are_joined_and_filtered(join: bool, path: str, document: Any, expected: Any) -> None:
     writer = RecordWriter(replace(JSON, join_input=join, output_filter=path))
-    written = writer.answered(Record(1, document), ANSWER)
+    written = writer.answered(Record(1, document, InvalidInput("not asked")), ANSWER)
     assert written.endswith(b"\n")
     shown = json.loads(written)
     if join:

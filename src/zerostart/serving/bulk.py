@@ -43,7 +43,7 @@ class _Asked:
 class _Window:
     """Requests whose pairs are computed together; `new` are the pairs that were not known, by slot."""
 
-    asked: list[_Asked | InvalidInput] = field(default_factory=list)
+    asked: list[_Asked | ZerostartError] = field(default_factory=list)
     new: dict[int, EncodedPair] = field(default_factory=dict)
     running: "list[tuple[int, list[int], Future[Logits]]]" = field(default_factory=list)
 
@@ -66,8 +66,8 @@ class BulkClassifier:
             len(artefact.manifest.classes), _KNOWN_PAIRS, in_flight=2 * (_WINDOW_PAIRS + _MOST_PAIRS_A_REQUEST)
         )
 
-    def classify_each(self, requests: Iterable[ClassificationRequest]) -> Iterator[Answer]:
-        """The answer of every request, in order; an error is one request's own. Pairs that repeat are computed once.
+    def classify_each(self, requests: Iterable[ClassificationRequest | ZerostartError]) -> Iterator[Answer]:
+        """The answer of every request, in order; an error is one request's own, and one that is asked is the answer.
 
         While a window is computed, the next one is read and encoded.
         """
@@ -88,12 +88,12 @@ class BulkClassifier:
         self._threads.shutdown(cancel_futures=True)
         self._engine.close()
 
-    def _windows(self, requests: Iterable[ClassificationRequest]) -> Iterator[_Window]:
+    def _windows(self, requests: Iterable[ClassificationRequest | ZerostartError]) -> Iterator[_Window]:
         window, pairs, tokens, enough = _Window(), 0, 0, _FIRST_WINDOW_PAIRS
         for request in requests:
-            asked = self._asked(request, window)
+            asked = request if isinstance(request, ZerostartError) else self._asked(request, window)
             window.asked.append(asked)
-            if isinstance(asked, InvalidInput):
+            if isinstance(asked, ZerostartError):
                 pairs += 1
             else:
                 pairs += len(asked.slots)
@@ -134,7 +134,7 @@ class BulkClassifier:
         for width, slots, future in window.running:
             self._collect(window, width, slots, future)
         for asked in window.asked:
-            yield asked if isinstance(asked, InvalidInput) else self._answer(asked)
+            yield asked if isinstance(asked, ZerostartError) else self._answer(asked)
 
     def _collect(self, window: _Window, width: int, slots: list[int], future: "Future[Logits]") -> None:
         """Keep a batch's rows; where the batch failed, compute its pairs one by one, so that only some fail."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from zerostart.errors import InvalidInput, ZerostartError
 from zerostart.metadata.transform_job import TransformFile, TransformOptions
-from zerostart.serving.bulk import BulkClassifier
+from zerostart.serving.bulk import Answer, BulkClassifier
 from zerostart.serving.payload import result_document
 from zerostart.storage.base import ObjectStore
 from zerostart.transform.plan import plan_files
@@ -45,25 +45,23 @@ def estimate(store: ObjectStore, options: TransformOptions, classifier: BulkClas
     records, share = _first_records(store, options, file)
     whole = options.content_type == "application/json" and not options.split_lines
     total = len(files) if whole else max(len(records), round(size / share * len(records)))
-    given = [record for record in records if record.request is not None]
     started_s = time.perf_counter()
-    answers = []
-    for answer in classifier.classify_each(record.request for record in given if record.request is not None):
+    answers: list[Answer] = []
+    for answer in classifier.classify_each(record.asked for record in records):
         answers.append(answer)
         if time.perf_counter() - started_s > _LONGEST_S:
             break
-    rate = len(answers) / max(time.perf_counter() - started_s, 1e-6) * len(records) / max(len(given), 1)
-    outcomes = iter(answers)
-    first = []
-    for record in records[:_SHOWN]:
-        outcome: Any = record.error if record.request is None else next(outcomes, None)
-        if isinstance(outcome, ZerostartError):
-            first.append({"record": record.document, "error": str(outcome)})
-        elif outcome is not None:
-            documents = [result_document(each) for each in outcome]
-            first.append({"record": record.document, "output": documents if record.many else documents[0]})
-    seconds = _START_S + (total / rate if rate else 0.0)
+    rate = len(answers) / max(time.perf_counter() - started_s, 1e-6)
+    first = [_shown(record, answer) for record, answer in zip(records[:_SHOWN], answers, strict=False)]
+    seconds = _START_S + total / rate if rate else 0.0
     return TransformEstimate(len(files), size, total, rate, seconds, first)
+
+
+def _shown(record: Record, answer: Answer) -> dict[str, Any]:
+    if isinstance(answer, ZerostartError):
+        return {"record": record.document, "error": str(answer)}
+    documents = [result_document(each) for each in answer]
+    return {"record": record.document, "output": documents if record.many else documents[0]}
 
 
 def _first_records(store: ObjectStore, options: TransformOptions, file: TransformFile) -> tuple[list[Record], int]:

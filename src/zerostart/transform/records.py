@@ -25,16 +25,15 @@ _JOINED_INPUT = "SageMakerInput"
 
 @dataclass(frozen=True)
 class Record:
-    """One record: the number of the line it begins on, counted from 1 in its shard, what was read, and the request.
+    """One record: the number of the line it begins on, counted from 1 in its shard, what was read, and what it asks.
 
-    `error` is why there is no request.
+    `asked` is the request, or why there is none.
     """
 
     line: int
     document: Any
-    request: ClassificationRequest | None = None
+    asked: ClassificationRequest | ZerostartError
     many: bool = False
-    error: ZerostartError | None = None
 
 
 @dataclass(frozen=True)
@@ -127,21 +126,21 @@ class RecordReader:
         if line.content is None:
             limit = self._options.max_record_bytes
             error = InvalidInput(f"The record is longer than {limit} bytes (MaxPayloadInMB).")
-            return Record(line.number, None, error=error)
+            return Record(line.number, None, error)
         if self._options.content_type == PLAIN:
             text = line.content.removesuffix(b"\r").decode("utf-8", "replace")
             return self._parsed(line.number, text, {"inputs": text, **self._options.defaults})
         try:
             document = parse_document(line.content)
         except InvalidInput as error:
-            return Record(line.number, line.content.decode("utf-8", "replace"), error=error)
+            return Record(line.number, line.content.decode("utf-8", "replace"), error)
         return self._parsed(line.number, document, document)
 
     def _parsed(self, line: int, document: Any, asked: Any) -> Record:
         try:
             request, many = parse_request(self._with_defaults(self._filter.of(asked)))
         except ZerostartError as error:
-            return Record(line, document, error=error)
+            return Record(line, document, error)
         return Record(line, document, request, many)
 
     def _with_defaults(self, asked: Any) -> Any:

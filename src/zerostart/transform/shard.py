@@ -14,8 +14,6 @@ from zerostart.storage.base import ObjectAttributes, ObjectReader, ObjectStore
 from zerostart.transform.parts import PartFile, part_location
 from zerostart.transform.records import Record, RecordReader, RecordWriter, decompressed, error_line
 
-_ABSENT = InvalidInput("There is no answer.")
-
 
 class LeaseLost(Exception):
     """Somebody else does this now, or nobody should any more."""
@@ -61,9 +59,9 @@ class ShardWork:
     def _take(
         self, record: Record, answer: Answer, writer: RecordWriter, output: "PartFile", errors: "PartFile"
     ) -> None:
-        error = record.error or (answer if isinstance(answer, ZerostartError) else None)
+        error = answer if isinstance(answer, ZerostartError) else None
         content = b""
-        if error is None and not isinstance(answer, ZerostartError):
+        if not isinstance(answer, ZerostartError):
             try:
                 content = writer.answered(record, answer)
             except InvalidInput as own:
@@ -104,18 +102,13 @@ class ShardWork:
 
 
 def _answered(classifier: BulkClassifier, records: Iterable[Record]) -> Iterator[tuple[Record, Answer]]:
-    """Records with their answers, in order; one without a request has none."""
+    """Records with their answers, in order; one without a request has its own error."""
     waiting: deque[Record] = deque()
 
-    def requests() -> Iterator[ClassificationRequest]:
+    def requests() -> Iterator[ClassificationRequest | ZerostartError]:
         for record in records:
             waiting.append(record)
-            if record.request is not None:
-                yield record.request
+            yield record.asked
 
     for answer in classifier.classify_each(requests()):
-        while waiting[0].request is None:
-            yield waiting.popleft(), _ABSENT
         yield waiting.popleft(), answer
-    for record in waiting:
-        yield record, _ABSENT
