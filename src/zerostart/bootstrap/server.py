@@ -86,7 +86,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
         database,
         store,
         job_logs / "TransformJobs",
-        _worker_environment(settings),
+        _worker_environment(settings, isolated=workers_isolated),
         most_workers,
         isolated=workers_isolated,
     )
@@ -145,10 +145,10 @@ def _store(settings: Settings, database: Database) -> ObjectStore:
     return store
 
 
-def _worker_environment(settings: Settings) -> dict[str, str]:
-    """What transform workers inherit: they are this program itself, and use the database and the store."""
+def _worker_environment(settings: Settings, *, isolated: bool) -> dict[str, str]:
+    """What transform workers inherit: as instances, but every setting; all if they need a network and its credentials."""
     own = {f"{PREFIX}{each.name.upper()}": str(getattr(settings, each.name)) for each in fields(settings)}
-    return {**os.environ, **own}
+    return {**(instance_environment(settings) if isolated else os.environ), **own}
 
 
 def _lock(settings: Settings) -> IO[str]:
