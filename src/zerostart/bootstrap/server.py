@@ -146,7 +146,7 @@ def _store(settings: Settings, database: Database) -> ObjectStore:
 
 
 def _worker_environment(settings: Settings, *, isolated: bool) -> dict[str, str]:
-    """What transform workers inherit: as instances, but every setting; all if they need a network and its credentials."""
+    """What transform workers inherit: what instances do, and every setting; everything if they need a network."""
     own = {f"{PREFIX}{each.name.upper()}": str(getattr(settings, each.name)) for each in fields(settings)}
     return {**(instance_environment(settings) if isolated else os.environ), **own}
 
