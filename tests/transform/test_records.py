@@ -1,6 +1,8 @@
 """Cutting, joining and writing records, over files of every kind."""
 
+import csv
 import gzip
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -173,6 +175,61 @@ def test_csv_with_quoted_line_ends_a_byte_order_mark_and_a_chosen_column() -> No
     ]
     with pytest.raises(InvalidInput, match="has the columns id, review, and the column of the texts is 'text'"):
         list(RecordReader(replace(options, text_column="text")).records(iter([content]), None, inside=False))
+
+
+def test_a_row_that_is_none_costs_its_own_line_and_no_other() -> None:
+    """Too many cells, a quotation mark that is never closed, bytes that are no UTF-8, a line over the limit."""
+    options = replace(PLAIN, content_type="text/csv", text_column="text")
+    content = (
+        b'id,text\n1,a\n2,Hello, world\n\n3,b\n4,"never closed\n5,c\n6,\xff\n7,"d\ne"\n8,'
+        + b"x" * 1001
+        + b"\n9,f\n10\n"
+    )
+    reader = RecordReader(options)
+    found = list(reader.records(pieces(content, 11), None, inside=False))
+    errors = {each.line: str(each.asked) for each in found if not isinstance(each.document, dict)}
+    assert [each.document["text"] for each in found if isinstance(each.document, dict)] == [
+        "a",
+        "b",
+        "c",
+        "d\ne",
+        "f",
+        "",
+    ]
+    assert [each.line for each in found] == [2, 3, 5, 6, 7, 8, 9, 11, 12, 13]
+    assert "3 cells for 2 columns: quote cells that hold commas" in errors[3]
+    assert "unexpected end of data" in errors[6] or "not UTF-8" in errors[6]
+    assert "not UTF-8" in errors[8]
+    assert "longer than MaxPayloadInMB" in errors[11]
+    assert found[3].document == '4,"never closed'
+    assert reader.lines == 13
+
+
+def test_columns_of_one_name_are_refused_where_one_would_be_lost() -> None:
+    options = replace(PLAIN, content_type="text/csv", text_column="text")
+    content = b"text,id,id\na,1,2\n"
+    assert len(list(RecordReader(options).records(iter([content]), None, inside=False))) == 1
+    with pytest.raises(InvalidInput, match="two columns 'id'"):
+        list(RecordReader(replace(options, join_input=True)).records(iter([content]), None, inside=False))
+
+
+@given(
+    st.lists(
+        st.tuples(st.text(alphabet='ab,"\n\u00fc\U0001f600 \t', max_size=9), st.text(alphabet='a,"\n', max_size=5))
+    ),
+    st.sampled_from(["\n", "\r\n"]),
+    st.booleans(),
+    st.integers(1, 9),
+)
+def test_csv_as_the_standard_library_writes_it_is_read_back(
+    rows: list[tuple[str, str]], end: str, byte_order_mark: bool, piece_bytes: int
+) -> None:
+    options = replace(PLAIN, content_type="text/csv", text_column="text")
+    file = io.StringIO(newline="")
+    csv.writer(file, lineterminator=end).writerows([("text", "id"), *rows])
+    content = file.getvalue().encode("utf-8-sig" if byte_order_mark else "utf-8")
+    found = RecordReader(options).records(pieces(content, piece_bytes), None, inside=False)
+    assert [(each.document["text"], each.document["id"]) for each in found] == rows
 
 
 def test_gzip_of_several_members_and_gzip_that_is_none() -> None:

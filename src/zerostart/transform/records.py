@@ -4,7 +4,6 @@ What SageMaker's batch transform does with SplitType, DataProcessing and Assembl
 https://docs.aws.amazon.com/sagemaker/latest/dg/batch-transform-data-processing.html
 """
 
-import csv
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +14,9 @@ from zerostart.errors import InvalidInput, ZerostartError
 from zerostart.metadata.transform_job import TransformOptions
 from zerostart.nli.classification import Classification, ClassificationRequest
 from zerostart.serving.payload import parse_document, parse_request, result_document
+from zerostart.transform.lines import Line, LineCutter
 from zerostart.transform.paths import Selection
+from zerostart.transform.rows import RowReader
 from zerostart.transform.tables import CSV, TABLES, table_line
 
 PLAIN = "text/plain"
@@ -36,21 +37,18 @@ class Record:
     many: bool = False
 
 
-@dataclass(frozen=True)
-class _Line:
-    """`content` is None for a line over the limit."""
-
-    number: int
-    content: bytes | None
-
-
 class RecordReader:
     """Cuts bytes into records, by a job's options."""
 
     def __init__(self, options: TransformOptions) -> None:
         self._options = options
         self._filter = Selection(options.input_filter)
-        self.lines = 0
+        self._cutter = LineCutter(options.max_record_bytes)
+
+    @property
+    def lines(self) -> int:
+        """How many lines were read."""
+        return self._cutter.count
 
     def records(self, pieces: Iterable[bytes], length: int | None, *, inside: bool) -> Iterator[Record]:
         """The records that begin in the first `length` bytes of `pieces`; None is all.
@@ -59,70 +57,35 @@ class RecordReader:
         """
         options = self._options
         if options.content_type == CSV:
-            yield from self._rows(pieces)
+            yield from self._rows(self._cutter.lines(pieces))
         elif options.split_lines:
-            for line in self._lines(pieces, length, inside=inside):
+            for line in self._cutter.lines(pieces, length, inside=inside):
                 if line.content is None or line.content.strip():
                     yield self._record(line)
         else:
             whole = b"".join(_limited(pieces, options.max_record_bytes))
-            yield self._record(_Line(1, whole if len(whole) <= options.max_record_bytes else None))
+            yield self._record(Line(1, whole if len(whole) <= options.max_record_bytes else None))
 
-    def _lines(self, pieces: Iterable[bytes], length: int | None, *, inside: bool) -> Iterator[_Line]:
-        limit = self._options.max_record_bytes
-        skipping = inside
-        start = -1 if inside else 0  # where the present line begins, counted from the shard's first byte
-        pending = bytearray()
-        size = 0
-        for piece in pieces:
-            at = 0
-            while (end := piece.find(b"\n", at)) >= 0:
-                if not skipping:
-                    self.lines += 1
-                    size += end - at
-                    pending += piece[at:end] if size <= limit else b""
-                    yield _Line(self.lines, bytes(pending) if size <= limit else None)
-                    start += size + 1
-                else:
-                    start += size + end - at + 1
-                skipping, size = False, 0
-                pending.clear()
-                at = end + 1
-                if length is not None and start >= length:
-                    return
-            size += len(piece) - at
-            if not skipping and size <= limit:
-                pending += piece[at:]
-        if size and not skipping:
-            self.lines += 1
-            yield _Line(self.lines, bytes(pending) if size <= limit else None)
-
-    def _rows(self, pieces: Iterable[bytes]) -> Iterator[Record]:
+    def _rows(self, lines: Iterator[Line]) -> Iterator[Record]:
         """Rows of a CSV file with a header; a row may hold line ends in quotation marks."""
         column = self._options.text_column
-        csv.field_size_limit(max(self._options.max_record_bytes, 1))
-        reader = csv.DictReader(_text_lines(pieces, self._options.max_record_bytes))
-        names = reader.fieldnames or []
+        reader = RowReader(lines, self._options.max_record_bytes)
+        names = reader.columns
         if column is None or column not in names:
             raise InvalidInput(
                 f"The file has the columns {', '.join(names)[:200] or '(none)'}, and the column of the texts is "
                 f"{column!r}: set ZEROSTART_TEXT_COLUMN in the job's Environment."
             )
-        rows = iter(reader)
-        while True:
-            line = reader.line_num + 1
-            try:
-                row = next(rows)
-            except StopIteration:
-                self.lines = reader.line_num
-                return
-            except csv.Error as error:
-                raise InvalidInput(f"line {line}: not a row of CSV ({error}).") from error
-            kept = {name: value for name, value in row.items() if name is not None}
-            document = {"inputs": kept.get(column) or "", **self._options.defaults}
-            yield self._parsed(line, kept, document)
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None and (self._options.join_input or names.count(column) > 1):
+            raise InvalidInput(f"The file has two columns {twice!r}: rename one of them.")
+        for row in reader.rows():
+            if isinstance(row.cells, InvalidInput):
+                yield Record(row.number, row.line, row.cells)
+            else:
+                yield self._parsed(row.number, row.cells, {"inputs": row.cells[column], **self._options.defaults})
 
-    def _record(self, line: _Line) -> Record:
+    def _record(self, line: Line) -> Record:
         if line.content is None:
             limit = self._options.max_record_bytes
             error = InvalidInput(f"The record is longer than {limit} bytes (MaxPayloadInMB).")
@@ -230,25 +193,3 @@ def _limited(pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
         size += len(piece)
         if size > limit:
             return
-
-
-def _text_lines(pieces: Iterable[bytes], limit: int) -> Iterator[str]:
-    """Lines with their ends, decoded; a byte order mark at the start is left out. Raises InvalidInput."""
-    pending, first = b"", True
-    for piece in pieces:
-        parts = (pending + piece).split(b"\n")
-        pending = parts.pop()
-        if len(pending) > limit:
-            raise InvalidInput(f"A line is longer than {limit} bytes (MaxPayloadInMB).")
-        for part in parts:
-            yield _decoded(part + b"\n", first=first)
-            first = False
-    if pending:
-        yield _decoded(pending, first=first)
-
-
-def _decoded(line: bytes, *, first: bool) -> str:
-    try:
-        return line.decode("utf-8-sig" if first else "utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"The file is not UTF-8: {line[:40]!r}") from error

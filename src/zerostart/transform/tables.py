@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any, Protocol
 
 from zerostart.metadata.transform_job import TransformOptions
+from zerostart.transform.lines import own_lines
 
 PARQUET = "application/vnd.apache.parquet"
 CSV = "text/csv"
@@ -38,7 +39,7 @@ def write_table(options: TransformOptions, pieces: Iterable[bytes], sink: Sink) 
     The columns are those of a CSV input, if the input is joined, or `input` with the record as JSON; then sequence,
     label, score, labels, scores, error.
     """
-    records = (json.loads(line) for line in _lines(pieces))
+    records = (json.loads(line) for line in own_lines(pieces))
     first = next(records, None)
     own: Sequence[str] = ()
     if options.join_input:
@@ -47,14 +48,6 @@ def write_table(options: TransformOptions, pieces: Iterable[bytes], sink: Sink) 
     rows = (row for record in chain([first] if first else [], records) for row in _rows(record, columns))
     write: Callable[[list[str], Iterable[Row], Sink], None] = _parquet if options.accept == PARQUET else _csv
     write(list(columns.values()), rows, sink)
-
-
-def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    pending = b""
-    for piece in pieces:
-        lines = (pending + piece).split(b"\n")
-        pending = lines.pop()
-        yield from lines
 
 
 def _rows(record: Sequence[Any], columns: Mapping[str, str]) -> Iterator[Row]:
