@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
 
 from zerostart.metadata.rows import Page, PageRequest, insert_named, read_page
 from zerostart.metadata.tables import transform_files as files
@@ -270,12 +270,6 @@ def transform_progress(connection: Connection, name: str) -> TransformProgress:
         func.coalesce(func.sum(shards.c.records).filter(done), 0),
     ).where(shards.c.job == name)
     return TransformProgress(*(int(value) for value in connection.execute(query).one()))
-
-
-def forget_transform_plan(connection: Connection, name: str) -> None:
-    """Remove the shards and files of a job that ended."""
-    connection.execute(delete(shards).where(shards.c.job == name))
-    connection.execute(delete(files).where(files.c.job == name))
 
 
 _WAITING, _HELD, _DONE = "waiting", "held", "done"

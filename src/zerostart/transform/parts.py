@@ -1,16 +1,18 @@
 """Parts: what attempts at shards wrote, and the outputs that are put together from them."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from zerostart.errors import ZerostartError
 from zerostart.metadata.transform_job import TransformFile, TransformJob, TransformShard
 from zerostart.storage.base import ObjectAttributes, ObjectStore, ObjectWriter, parse_uri
+from zerostart.transform.lines import own_lines
 from zerostart.transform.records import moved_error_line
 from zerostart.transform.tables import TABLES, write_table
 
 logger = logging.getLogger(__name__)
+_PARTS = ".zerostart/transform/"
 _PIECE_BYTES = 1024 * 1024
 
 
@@ -48,7 +50,21 @@ class PartFile:
 def part_location(job: TransformJob, part: str) -> tuple[str, str]:
     """Bucket and key of a part; beside the outputs, never under their prefix."""
     bucket, _ = parse_uri(job.options.output_uri)
-    return bucket, f".zerostart/transform/{job.name}/{part}"
+    return bucket, f"{_PARTS}{job.name}/{part}"
+
+
+def jobs_with_parts(store: ObjectStore, jobs: Iterable[TransformJob]) -> Iterator[TransformJob]:
+    """Those of the jobs that left parts, where their buckets can be read."""
+    by_bucket: dict[str, dict[str, TransformJob]] = {}
+    for job in jobs:
+        by_bucket.setdefault(part_location(job, "")[0], {})[job.name] = job
+    for bucket, named in by_bucket.items():
+        try:
+            names = sorted(_names_with_parts(store, bucket))
+        except ZerostartError as error:
+            logger.warning("parts in %s were not looked for: %s", bucket, error)
+            continue
+        yield from (named[name] for name in names if name in named)
 
 
 def put_together(store: ObjectStore, job: TransformJob, file: TransformFile, shards: list[TransformShard]) -> None:
@@ -74,11 +90,12 @@ def put_together(store: ObjectStore, job: TransformJob, file: TransformFile, sha
             before = 0
             for shard in shards:
                 if shard.failed:
-                    content = b"".join(_part_pieces(store, job, f"{shard.part}.err"))
-                    for line in content.splitlines():
+                    for line in own_lines(_part_pieces(store, job, f"{shard.part}.err")):
                         errors.write(moved_error_line(line, before))
                 before += shard.lines
             errors.commit()
+    else:
+        store.delete(bucket, f"{key}.err.jsonl")  # an earlier job's, which would be taken for this one's
 
 
 def remove_parts(store: ObjectStore, job: TransformJob) -> None:
@@ -90,6 +107,14 @@ def remove_parts(store: ObjectStore, job: TransformJob) -> None:
                 store.delete(bucket, each.key)
     except ZerostartError as error:
         logger.warning("parts of %s were left: %s", job.name, error)
+
+
+def _names_with_parts(store: ObjectStore, bucket: str) -> Iterator[str]:
+    start = b""
+    while page := store.list(bucket, _PARTS, start, limit=1):
+        name = page[0].key.removeprefix(_PARTS).partition("/")[0]
+        yield name
+        start = f"{_PARTS}{name}0".encode()  # what follows every key below NAME/
 
 
 def _part_pieces(store: ObjectStore, job: TransformJob, part: str) -> Iterator[bytes]:

@@ -197,7 +197,10 @@ class Runner:
 
         def beat() -> None:
             while not stop.wait(_HEARTBEAT_S):
-                hold()
+                try:
+                    hold()
+                except Exception:
+                    logger.exception("a heartbeat failed; the next one may not")
 
         stop = threading.Event()
         held = hold()

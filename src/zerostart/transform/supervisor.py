@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 import subprocess
 import sys
 import threading
@@ -17,13 +18,14 @@ from zerostart.metadata import transform_job as rows
 from zerostart.metadata.database import Database
 from zerostart.metadata.transform_job import TransformJob, TransformJobStatus, TransformOptions
 from zerostart.storage.base import ObjectStore
-from zerostart.transform.parts import remove_parts
+from zerostart.transform.parts import jobs_with_parts, remove_parts
 
 logger = logging.getLogger(__name__)
 _TICK_S = 0.25
 _STOP_S = 3.0
 _MOST_EARLY_ENDS = 5
 _EARLY_S = 20.0
+_KILLED = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # by somebody else: the job is not to blame
 _ESTIMATE_S = 60.0
 
 
@@ -118,6 +120,7 @@ class Supervisor:
         return document
 
     def _run(self) -> None:
+        self._clean_up()
         while not self._stopping.is_set():
             self._wake.clear()
             try:
@@ -125,6 +128,16 @@ class Supervisor:
             except Exception:
                 logger.exception("looking after transform jobs failed; it is tried again")
             self._wake.wait(_TICK_S)
+
+    def _clean_up(self) -> None:
+        """Remove the parts of jobs that ended while an earlier server was killed."""
+        try:
+            with self._database.transaction() as connection:
+                ended = rows.transform_jobs_in(connection, _ENDED)
+            for job in jobs_with_parts(self._store, ended):
+                remove_parts(self._store, job)
+        except Exception:
+            logger.exception("looking for parts of old jobs failed; what is left is looked for at the next start")
 
     def _look(self) -> None:
         with self._database.transaction() as connection:
@@ -175,7 +188,7 @@ class Supervisor:
             if code == 0:
                 continue
             logger.warning("worker %s of %s ended with %d and is replaced", worker.name, job.name, code)
-            early = code > 0 and time.monotonic() - worker.started_s < _EARLY_S
+            early = -code not in _KILLED and time.monotonic() - worker.started_s < _EARLY_S
             crew.early_ends = crew.early_ends + 1 if early else 0
             if crew.early_ends >= _MOST_EARLY_ENDS:
                 self._give_up(job, worker)
@@ -205,6 +218,8 @@ class Supervisor:
 
     def _staff(self, job: TransformJob, crew: _Crew, room: int) -> int:
         """Start the workers that the job lacks, as far as there is room; the room that is left."""
+        if crew.early_ends >= _MOST_EARLY_ENDS:
+            return room
         for number in range(job.options.instance_count):
             if number not in crew.workers and room > 0:
                 crew.workers[number] = self._started(job, f"worker-{number}")
@@ -241,6 +256,7 @@ class Supervisor:
 
 
 _OPEN = (TransformJobStatus.IN_PROGRESS, TransformJobStatus.STOPPING)
+_ENDED = tuple(status for status in TransformJobStatus if status not in _OPEN)
 
 
 def _end(worker: _Worker) -> None:
