@@ -40,13 +40,23 @@ def postgresql() -> Iterator[PostgreSQL]:
     running.stop()
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest) -> str:
-    """What `database_url` is set to: each database that the metadata may be in; empty is SQLite in the home folder."""
+def _database_url(request: pytest.FixtureRequest) -> str:
     if request.param == "sqlite":
         return ""
     running: PostgreSQL = request.getfixturevalue("postgresql")
     return running.database()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """What `database_url` is set to: each database that the metadata may be in; empty is SQLite in the home folder."""
+    return _database_url(request)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def own_database_url(request: pytest.FixtureRequest) -> str:
+    """The same for a test whose server no other one may meet in its database."""
+    return _database_url(request)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

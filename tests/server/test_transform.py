@@ -163,6 +163,32 @@ def test_a_bad_record_fails_its_file_alone_or_is_collected(server: ServerProcess
     assert "not valid JSON" in errors[1]["error"]
 
 
+def test_errors_of_an_earlier_job_are_not_left_beside_a_good_output(server: ServerProcess) -> None:
+    for name, content in (("again-1", b"{broken\n"), ("again-2", lines(records(1)))):
+        put(server, "again/in/a.jsonl", content)
+        create(
+            server,
+            name,
+            S3DataSource={"S3Uri": "s3://texts/again/in/"},
+            TransformOutput={"S3OutputPath": "s3://texts/again/out"},
+            Environment={"ZEROSTART_ERRORS": "collect"},
+        )
+        assert ended(server, name)["TransformJobStatus"] == "Completed"
+        found = keys(server, "again/out/")
+        assert found == ["again/out/a.jsonl.err.jsonl"] * (name == "again-1") + ["again/out/a.jsonl.out"]
+
+
+def test_rows_of_csv_that_cannot_be_read_are_collected(server: ServerProcess) -> None:
+    put(server, "rows-bad/in/a.csv", b'id,text\n1,One day\n2,Hello, world\n3,"never closed\n4,Whisk the eggs.\n')
+    environment = {"ZEROSTART_CANDIDATE_LABELS": "travel, cooking", "ZEROSTART_ERRORS": "collect"}
+    create(server, "rows-bad", TransformInput={"ContentType": "text/csv"}, Environment=environment)
+    assert ended(server, "rows-bad")["TransformJobStatus"] == "Completed"
+    answers = [json.loads(line) for line in got(server, "rows-bad/out/a.csv.out").splitlines()]
+    assert [each.get("sequence") for each in answers] == ["One day", None, None, "Whisk the eggs."]
+    errors = [json.loads(line) for line in got(server, "rows-bad/out/a.csv.err.jsonl").splitlines()]
+    assert [each["line"] for each in errors] == [3, 4]
+
+
 def test_too_many_errors_end_the_job_early(server: ServerProcess) -> None:
     put(server, "rate/in/a.jsonl", lines(records(300)) + b"{broken\n" * 300)
     create(server, "rate", Environment={"ZEROSTART_ERRORS": "collect", "ZEROSTART_MAX_ERROR_RATE": "0.1"})
@@ -262,12 +288,52 @@ def test_a_stopped_job_leaves_nothing_and_is_stopped_soon(home: Path) -> None:
         assert keys(server, "stop/out/") == []
 
 
+def test_a_job_whose_workers_crash_by_themselves_is_given_up(home: Path) -> None:
+    """SIGSEGV is what a worker gets that is broken; SIGKILL is somebody else's deed, and the job goes on."""
+    with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:
+        prepare(server)
+        put(server, "crash/in/a.jsonl", lines(records(60_000)))
+        create(server, "crash")
+        hit: set[int] = set()
+
+        def crash() -> bool:
+            for worker in children_of(server.pid):
+                if worker not in hit:
+                    hit.add(worker)
+                    os.kill(worker, signal.SIGSEGV)
+            status: str = server.sagemaker().describe_transform_job(TransformJobName="crash")["TransformJobStatus"]
+            return status != "InProgress"
+
+        wait_for(crash)
+        shown = ended(server, "crash")
+        assert shown["TransformJobStatus"] == "Failed"
+        assert "Workers ended 5 times in a row" in shown["FailureReason"]
+        assert len(hit) == 5
+        assert keys(server, "crash/out/") == []
+
+
+def test_parts_that_a_killed_server_left_are_removed_at_the_next_start(home: Path) -> None:
+    """As if it was killed between the end of the job and the removal of its parts."""
+    with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:
+        prepare(server)
+        for name in ("one", "two"):
+            put(server, f"{name}/in/a.jsonl", lines(records(3)))
+            create(server, name)
+            assert ended(server, name)["TransformJobStatus"] == "Completed"
+            put(server, f".zerostart/transform/{name}/00000000-worker-0-abc", b"left")
+        put(server, ".zerostart/transform/one/00000001-worker-0-def", b"left")
+        put(server, ".zerostart/transform/somebodys/file", b"not a job's")
+    with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:
+        wait_for(lambda: keys(server, ".zerostart/") == [".zerostart/transform/somebodys/file"])
+        assert keys(server, "one/out/") == ["one/out/a.jsonl.out"]
+
+
 @pytest.mark.slow
-def test_output_is_the_same_after_twenty_kills_of_workers_and_server(home: Path, database_url: str) -> None:
+def test_output_is_the_same_after_twenty_kills_of_workers_and_server(home: Path, own_database_url: str) -> None:
     """Real engine: the bytes are those of an undisturbed run, whatever was killed when."""
     content = lines(records(2500)) + b"{broken\n" + lines(records(2500, seed=2))
     chosen = random.Random(7)
-    server = ServerProcess(home, ZEROSTART_DATABASE_URL=database_url)
+    server = ServerProcess(home, ZEROSTART_DATABASE_URL=own_database_url)
     try:
         prepare(server)
         for name in ("calm", "stormy"):
@@ -283,7 +349,7 @@ def test_output_is_the_same_after_twenty_kills_of_workers_and_server(home: Path,
             if kills % 7 == 6:
                 server.kill()
                 server.stop()
-                server = ServerProcess(home, ZEROSTART_DATABASE_URL=database_url)
+                server = ServerProcess(home, ZEROSTART_DATABASE_URL=own_database_url)
                 kills += 1
             for worker in children_of(server.pid)[: chosen.choice([1, 2])]:
                 os.kill(worker, signal.SIGKILL)
