@@ -24,7 +24,10 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class Manifest:
     """What `zerostart.json` says.
 
-    `classes` is id2label in order; `files` maps file names to sha256 in hex.
+    `kind` is nli, or embedding for a bi-encoder, which has no classes. `classes` is id2label in order. `files` maps file
+    names to sha256 in hex, and `sources` those of the files that the artefact was made from.
+    `max_probability_difference` is what the conversion changed, compared with the original in torch in fp32; None if it
+    was not compared.
     """
 
     model_id: str
@@ -36,6 +39,9 @@ class Manifest:
     licence: str
     languages: tuple[str, ...]
     description: str = ""
+    kind: str = "nli"
+    max_probability_difference: float | None = None
+    sources: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
 
