@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from zerostart.models.catalogue import CatalogueEntry, catalogue
+from zerostart.models.catalogue import CatalogueEntry, JumpStartName, jumpstart_models
 from zerostart.services.arn import ACCOUNT_ID
 
 POINTER = "zerostart-model-id"
@@ -58,8 +58,8 @@ class JumpStartBucket:
         """Every key, sorted."""
         del bucket
         keys = [_MANIFEST, _PROPRIETARY_MANIFEST]
-        for entry in catalogue():
-            keys += [_spec_key(entry), _artifact_key(entry, "model"), _artifact_key(entry, "script")]
+        for name, _ in jumpstart_models():
+            keys += [_spec_key(name), _artifact_key(name, "model"), _artifact_key(name, "script")]
         return sorted(keys)
 
     def read(self, bucket: str, key: str) -> bytes | None:
@@ -67,18 +67,15 @@ class JumpStartBucket:
         match = _BUCKET.fullmatch(bucket)
         region = match["region"] if match else ""
         if key == _MANIFEST:
-            return _json([_header(entry) for entry in catalogue()])
+            return _json([_header(name, entry) for name, entry in jumpstart_models()])
         if key == _PROPRIETARY_MANIFEST:
             return _json([_PLACEHOLDER])
-        entries = {entry.id: entry for entry in catalogue()}
-        if (
-            (spec := _SPEC_KEY.fullmatch(key))
-            and (entry := entries.get(spec["id"]))
-            and entry.version == spec["version"]
-        ):
-            return _json(_spec(entry, region))
-        if (artifact := _ARTIFACT_KEY.fullmatch(key)) and (entry := entries.get(artifact["id"])):
-            return _pointer(entry.id, artifact["kind"])
+        models = {name.id: (name, entry) for name, entry in jumpstart_models()}
+        if (spec := _SPEC_KEY.fullmatch(key)) and spec["id"] in models:
+            name, entry = models[spec["id"]]
+            return _json(_spec(name, entry, region)) if name.version == spec["version"] else None
+        if (artifact := _ARTIFACT_KEY.fullmatch(key)) and artifact["id"] in models:
+            return _pointer(artifact["id"], artifact["kind"])
         return None
 
 
@@ -113,24 +110,23 @@ def _pointed_at(content: bytes) -> str | None:
     return None
 
 
-def _header(entry: CatalogueEntry) -> dict[str, Any]:
+def _header(name: JumpStartName, entry: CatalogueEntry) -> dict[str, Any]:
     return {
-        "model_id": entry.id,
-        "version": entry.version,
-        "min_version": entry.min_sdk_version,
-        "spec_key": _spec_key(entry),
-        "search_keywords": ["Text", "Zero-Shot Classification"],
+        "model_id": name.id,
+        "version": name.version,
+        "min_version": name.min_sdk_version,
+        "spec_key": _spec_key(name),
+        "search_keywords": ["Text", "Zero-Shot Classification", *entry.tags],
     }
 
 
-def _spec(entry: CatalogueEntry, region: str) -> dict[str, Any]:
-    image = f"{ACCOUNT_ID}.dkr.ecr.{region}.amazonaws.com/zerostart-inference:{entry.version}"
-    named = entry.hugging_face_id
+def _spec(name: JumpStartName, entry: CatalogueEntry, region: str) -> dict[str, Any]:
+    image = f"{ACCOUNT_ID}.dkr.ecr.{region}.amazonaws.com/zerostart-inference:{name.version}"
     return {
-        "model_id": entry.id,
-        "url": f"https://huggingface.co/{named}" if named else "",
-        "version": entry.version,
-        "min_sdk_version": entry.min_sdk_version,
+        "model_id": name.id,
+        "url": entry.card,
+        "version": name.version,
+        "min_sdk_version": name.min_sdk_version,
         "training_supported": False,
         "incremental_training_supported": False,
         "hosting_ecr_specs": {
@@ -143,12 +139,12 @@ def _spec(entry: CatalogueEntry, region: str) -> dict[str, Any]:
             "regional_aliases": {region: {"image": image}},
             "variants": {family: {"regional_properties": {"image_uri": "$image"}} for family in _FAMILIES},
         },
-        "hosting_artifact_key": _artifact_key(entry, "model"),
-        "hosting_prepacked_artifact_key": _artifact_key(entry, "model"),
-        "hosting_script_key": _artifact_key(entry, "script"),
+        "hosting_artifact_key": _artifact_key(name, "model"),
+        "hosting_prepacked_artifact_key": _artifact_key(name, "model"),
+        "hosting_script_key": _artifact_key(name, "script"),
         "hosting_use_script_uri": False,
         "inference_environment_variables": [
-            _variable("HF_MODEL_ID", entry.id),
+            _variable("HF_MODEL_ID", name.id),
             _variable("HF_TASK", "zero-shot-classification"),
         ],
         "inference_vulnerable": False,
@@ -169,7 +165,7 @@ def _spec(entry: CatalogueEntry, region: str) -> dict[str, Any]:
         "default_payloads": {
             "Travel": {"content_type": "application/json", "prompt_key": "sequences", "body": _EXAMPLE},
         },
-        "resource_name_base": entry.id[:40].rstrip("-"),
+        "resource_name_base": name.id[:40].rstrip("-"),
         "inference_enable_network_isolation": False,
         "validation_supported": False,
         "fine_tuning_supported": False,
@@ -184,12 +180,12 @@ def _variable(name: str, value: str) -> dict[str, Any]:
     return {"name": name, "type": "text", "default": value, "scope": "container", "required_for_model_class": True}
 
 
-def _spec_key(entry: CatalogueEntry) -> str:
-    return f"community_models/{entry.id}/specs_v{entry.version}.json"
+def _spec_key(name: JumpStartName) -> str:
+    return f"community_models/{name.id}/specs_v{name.version}.json"
 
 
-def _artifact_key(entry: CatalogueEntry, kind: str) -> str:
-    return f"zerostart/{entry.id}/{kind}.tar.gz"
+def _artifact_key(name: JumpStartName, kind: str) -> str:
+    return f"zerostart/{name.id}/{kind}.tar.gz"
 
 
 def _json(document: Any) -> bytes:
