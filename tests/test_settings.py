@@ -17,7 +17,7 @@ def write(home: Path, toml: str) -> None:
 def test_without_a_file_and_an_environment_there_are_defaults(tmp_path: Path) -> None:
     settings = load_settings(env(tmp_path))
     assert settings == Settings(home=tmp_path)
-    assert (settings.host, settings.port, settings.engine) == ("127.0.0.1", 8480, "openvino")
+    assert (settings.host, settings.port, settings.engine) == ("127.0.0.1", 8480, "auto")
 
 
 def test_the_file_beats_the_default_and_the_environment_beats_the_file(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from zerostart.errors import InvalidInput
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
 from zerostart.nli.classification import ClassificationRequest
 from zerostart.nli.labels import check_text, describe, labels_per_text
+from zerostart.nli.shortlist import Shortlist, shortlist_choice
 from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE, HypothesisTemplate
 from zerostart.nli.windows import LongText
 from zerostart.serving.classifier import Classifier
@@ -34,6 +35,7 @@ class ZeroShotClassificationPipeline:
         hypothesis_template: str = ...,
         multi_label: bool = ...,
         long_text: LongText = ...,
+        shortlist: Shortlist | None = ...,
     ) -> Result: ...
 
     @overload
@@ -45,6 +47,7 @@ class ZeroShotClassificationPipeline:
         hypothesis_template: str = ...,
         multi_label: bool = ...,
         long_text: LongText = ...,
+        shortlist: Shortlist | None = ...,
     ) -> list[Result]: ...
 
     def __call__(
@@ -55,11 +58,13 @@ class ZeroShotClassificationPipeline:
         hypothesis_template: str = DEFAULT_HYPOTHESIS_TEMPLATE,
         multi_label: bool = False,
         long_text: LongText = "truncate",
+        shortlist: Shortlist | None = None,
     ) -> Result | list[Result]:
         """`{"sequence", "labels", "scores"}`, highest score first; a list of them for a list of texts.
 
         `candidate_labels` is a list, a comma-separated string, a mapping of label to description, or a list with one of
-        these for each text. Raises InvalidInput.
+        these for each text. With `shortlist`, a number or "auto", only so many labels of a text are scored, the best by
+        an embedding. Raises InvalidInput.
         """
         single = isinstance(sequences, str)
         texts = [sequences] if isinstance(sequences, str) else list(sequences)
@@ -70,9 +75,10 @@ class ZeroShotClassificationPipeline:
         if not isinstance(multi_label, bool):
             raise InvalidInput(f"'multi_label' is {describe(multi_label)}: send True or False.")
         long_text_choice(long_text, "long_text")
+        shortlist_choice(shortlist, "shortlist")
         template = HypothesisTemplate(check_text(hypothesis_template, "hypothesis_template", what="template"))
         labels = labels_per_text(candidate_labels, len(texts))
-        request = ClassificationRequest(tuple(texts), labels, template, multi_label, long_text)
+        request = ClassificationRequest(tuple(texts), labels, template, multi_label, long_text, shortlist)
         answers = self._classifier.classify_each(request.chunks(PAIRS_AT_A_TIME))
         results = [result_document(each) for own in answers for each in own]
         return results[0] if single else results

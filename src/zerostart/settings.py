@@ -31,8 +31,18 @@ class Settings:
     port: int = _setting(8480, "Port that `zerostart serve` binds; 0 takes a free one.", minimum=0)
     region: str = _setting("us-east-1", "AWS region written into ARNs; signatures of any region are accepted.")
     database_url: str = _setting("", "SQLAlchemy URL of the metadata; empty is SQLite in the home folder.")
-    engine: str = _setting("openvino", "Inference engine: openvino, onnxruntime or fake.")
-    precision: str = _setting("auto", "auto, fp32, bf16 or int8; auto is bf16 where the processor has it, else fp32.")
+    engine: str = _setting(
+        "auto",
+        "Inference engine: auto (what `models bench` found fastest, else openvino), openvino, onnxruntime or fake.",
+    )
+    precision: str = _setting(
+        "auto",
+        "auto, fp32, bf16 or int8; auto is what `models bench` found fastest, else bf16 where the processor has it, "
+        "else fp32.",
+    )
+    shortlist_model: str = _setting(
+        "sentence-transformers/all-MiniLM-L6-v2", "Embedding model that ranks labels for requests with a shortlist."
+    )
     threads: int = _setting(0, "Engine threads of one model server; 0 is every core.", minimum=0)
     max_batch_tokens: int = _setting(512, "Most tokens (pairs x padded length) in one engine batch.", minimum=64)
     max_queued_pairs: int = _setting(
@@ -99,6 +109,11 @@ class Settings:
         return self.home / "models"
 
     @property
+    def tuning_folder(self) -> Path:
+        """What was measured of models on this machine; safe to delete."""
+        return self.home / "tuning"
+
+    @property
     def cache_folder(self) -> Path:
         """Compiled models; safe to delete."""
         return self.home / "cache"
@@ -113,6 +128,7 @@ _MODEL_SERVER_SETTINGS = (
     "home",
     "engine",
     "precision",
+    "shortlist_model",
     "max_batch_tokens",
     "max_queued_pairs",
     "max_body_mb",

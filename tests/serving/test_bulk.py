@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from zerostart.bootstrap.classifier import build_bulk_classifier, build_classifier
+from zerostart.bootstrap.classifier import build_bulk_classifier, build_classifier, build_scorer
 from zerostart.engines.base import EncodedBatch, Logits
 from zerostart.engines.fake import FakeEngine
 from zerostart.errors import EngineFailure, InvalidInput
-from zerostart.models.artefact import TOKENIZER
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID, LocalArtefacts
 from zerostart.nli.classification import ClassificationRequest
 from zerostart.nli.labels import labels_per_text
 from zerostart.serving.bulk import BulkClassifier, KnownPairs
-from zerostart.serving.tokenizer import EncodedPair, PairTokenizer
+from zerostart.serving.encoding import Scorer
+from zerostart.serving.tokenizer import EncodedPair
 from zerostart.settings import Settings
 
 LABELS = ["travel", "cooking", "finance"]
@@ -58,13 +58,12 @@ class FragileEngine(FakeEngine):
 
 
 @pytest.fixture
-def fragile(tmp_path: Path) -> Iterator[tuple[BulkClassifier, FragileEngine, PairTokenizer]]:
+def fragile(tmp_path: Path) -> Iterator[tuple[BulkClassifier, FragileEngine, Scorer]]:
     artefact = LocalArtefacts(tmp_path).find(BUILTIN_MODEL_ID)
-    manifest = artefact.manifest
-    tokenizer = PairTokenizer(artefact.folder / TOKENIZER, manifest.max_tokens, manifest.pad_token_id)
-    engine = FragileEngine(len(manifest.classes))
-    built = BulkClassifier(artefact, tokenizer, engine, 512)
-    yield built, engine, tokenizer
+    scorer = build_scorer(artefact)
+    engine = FragileEngine(scorer.columns)
+    built = BulkClassifier(artefact, scorer, engine, 512)
+    yield built, engine, scorer
     built.close()
 
 
@@ -104,7 +103,7 @@ def test_scores_are_those_of_an_endpoint_up_to_rounding(tmp_path: Path) -> None:
 
 
 def test_pairs_that_repeat_are_computed_once_also_in_a_later_call(
-    fragile: tuple[BulkClassifier, FragileEngine, PairTokenizer],
+    fragile: tuple[BulkClassifier, FragileEngine, Scorer],
 ) -> None:
     bulk, engine, _ = fragile
     asked = texts(50)
@@ -117,7 +116,7 @@ def test_pairs_that_repeat_are_computed_once_also_in_a_later_call(
 
 
 def test_a_caller_who_goes_away_leaves_nothing_half_known(
-    fragile: tuple[BulkClassifier, FragileEngine, PairTokenizer],
+    fragile: tuple[BulkClassifier, FragileEngine, Scorer],
 ) -> None:
     """Windows are read ahead: what was read and not computed must be computed when it is asked again."""
     bulk, engine, _ = fragile
@@ -141,11 +140,11 @@ def test_a_caller_who_goes_away_leaves_nothing_half_known(
 
 
 def test_a_pair_that_the_engine_cannot_compute_fails_its_records_alone(
-    fragile: tuple[BulkClassifier, FragileEngine, PairTokenizer],
+    fragile: tuple[BulkClassifier, FragileEngine, Scorer],
 ) -> None:
-    bulk, engine, tokenizer = fragile
+    bulk, engine, scorer = fragile
     asked = ["we cooked rice", "a poisonous rhinoceros", "we cooked rice again", "a poisonous rhinoceros"]
-    engine.poison = int(tokenizer.hypothesis("rhinoceros")[0])
+    engine.poison = int(scorer.tokenizer.hypothesis("rhinoceros")[0])
     answers = list(bulk.classify_each(map(request, asked)))
     assert [isinstance(each, EngineFailure) for each in answers] == [False, True, False, True]
     assert "poison" in str(answers[1])
@@ -154,7 +153,7 @@ def test_a_pair_that_the_engine_cannot_compute_fails_its_records_alone(
     assert all(isinstance(each, list) for each in answers), "it is tried again"
 
 
-def test_a_record_of_too_many_pairs_is_refused(fragile: tuple[BulkClassifier, FragileEngine, PairTokenizer]) -> None:
+def test_a_record_of_too_many_pairs_is_refused(fragile: tuple[BulkClassifier, FragileEngine, Scorer]) -> None:
     bulk, _, _ = fragile
     many = ClassificationRequest(("a",) * 70_000, labels_per_text(["b"], 70_000))
     first, second = bulk.classify_each([many, request("we cooked rice")])
@@ -182,7 +181,7 @@ def test_a_full_ring_forgets_the_oldest_pairs_and_mixes_nothing_up() -> None:
 
 
 def test_what_cannot_be_asked_keeps_its_place_and_nothing_piles_up(
-    fragile: tuple[BulkClassifier, FragileEngine, PairTokenizer],
+    fragile: tuple[BulkClassifier, FragileEngine, Scorer],
 ) -> None:
     """A file of a million broken lines must not be held in memory until a good one comes."""
     bulk, _, _ = fragile

@@ -6,14 +6,13 @@ import numpy as np
 from starlette.testclient import TestClient
 
 from tests.tiny_models import weightless_artefact
+from zerostart.bootstrap.classifier import build_scorer
 from zerostart.engines.base import EncodedBatch, Logits
 from zerostart.metrics import ModelServerMetrics
-from zerostart.models.artefact import TOKENIZER
 from zerostart.serving.batcher import Batcher, BatchLimits
 from zerostart.serving.classifier import Classifier
 from zerostart.serving.http import Gate
 from zerostart.serving.model_server import ModelServer
-from zerostart.serving.tokenizer import PairTokenizer
 
 QUESTION = {"inputs": "a text", "candidate_labels": ["travel", "cooking"]}
 
@@ -37,11 +36,12 @@ class MortalEngine:
 
 def test_an_engine_that_dies_turns_ping_red_and_later_requests_away(tmp_path: Path) -> None:
     artefact = weightless_artefact(tmp_path / "models" / "tiny")
-    tokenizer = PairTokenizer(artefact.folder / TOKENIZER, artefact.manifest.max_tokens, artefact.manifest.pad_token_id)
+    scorer = build_scorer(artefact)
+    tokenizer = scorer.tokenizer
     engine = MortalEngine()
     special = tokenizer.template.special_tokens
     batcher = Batcher(engine, tokenizer.batch, special_tokens=special, limits=BatchLimits())
-    classifier = Classifier(artefact, tokenizer, batcher)
+    classifier = Classifier(artefact, scorer, batcher)
     client = TestClient(ModelServer(classifier, ModelServerMetrics(), Gate(), 1_000_000).app())
     assert client.get("/ping").status_code == 200
     assert client.post("/invocations", json=QUESTION).status_code == 200

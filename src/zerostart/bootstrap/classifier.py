@@ -1,17 +1,25 @@
 """A classifier, put together from settings. It imports no server, so that a one-off classification starts quickly."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from zerostart.engines.base import Engine, EngineOptions
 from zerostart.engines.registry import load_engine
+from zerostart.errors import InvalidSettings
 from zerostart.metrics import CountedBatch
 from zerostart.models.artefact import TOKENIZER, Artefact, verify
 from zerostart.models.local_artefacts import LocalArtefacts
+from zerostart.models.tuning import read_tuning
 from zerostart.serving.batcher import PLAIN_PAIR, Batcher, BatchLimits
 from zerostart.serving.bulk import BulkClassifier
 from zerostart.serving.classifier import Classifier
+from zerostart.serving.embedding import EmbeddingScorer
+from zerostart.serving.encoding import NLIScorer, Scorer
 from zerostart.serving.tokenizer import PairTokenizer
 from zerostart.settings import Settings
+
+C = TypeVar("C")
+_DEFAULT_ENGINE = "openvino"
 
 
 def build_classifier(
@@ -21,28 +29,71 @@ def build_classifier(
 
     Raises UnknownModel, InvalidArtefact, MissingExtra or InvalidSettings.
     """
-    artefact, tokenizer, engine = _load(settings, model_id)
+    artefact, scorer, engine = _load(settings, model_id)
     batcher = Batcher(
         engine,
-        tokenizer.batch,
-        special_tokens=tokenizer.template.special_tokens,
+        scorer.tokenizer.batch,
+        special_tokens=scorer.tokenizer.template.special_tokens,
         limits=BatchLimits(settings.max_batch_tokens, settings.max_queued_pairs),
         on_batch=on_batch,
     )
-    return Classifier(artefact, tokenizer, batcher)
+    return Classifier(artefact, scorer, batcher, _ranker(settings, artefact, build_classifier))
 
 
 def build_bulk_classifier(settings: Settings, model_id: str) -> BulkClassifier:
     """The same for a job. Raises the same."""
-    return BulkClassifier(*_load(settings, model_id, frugal=True), settings.max_batch_tokens)
+    artefact, scorer, engine = _load(settings, model_id, frugal=True)
+    ranker = _ranker(settings, artefact, build_bulk_classifier)
+    return BulkClassifier(artefact, scorer, engine, settings.max_batch_tokens, ranker)
 
 
-def _load(settings: Settings, model_id: str, *, frugal: bool = False) -> tuple[Artefact, PairTokenizer, Engine]:
+def _ranker(settings: Settings, artefact: Artefact, build: Callable[[Settings, str], C]) -> Callable[[], C] | None:
+    """How the embedding model is loaded that ranks labels for this one, which may rank them itself."""
+    if artefact.head is None:
+        return None
+
+    def load() -> C:
+        model_id = settings.shortlist_model
+        if LocalArtefacts(settings.models_folder).find(model_id).head is not None:
+            raise InvalidSettings(
+                f"shortlist_model is {model_id!r}, which is not an embedding model: name one that is."
+            )
+        return build(settings, model_id)
+
+    return load
+
+
+def _load(settings: Settings, model_id: str, *, frugal: bool = False) -> tuple[Artefact, Scorer, Engine]:
     artefact = LocalArtefacts(settings.models_folder).find(model_id)
     verify(artefact)
+    scorer = build_scorer(artefact)
+    name, precision = _engine(settings, artefact)
+    options = EngineOptions(settings.threads, precision, settings.cache_folder / artefact.folder.name, frugal)
+    engine = load_engine(name, artefact.folder, scorer.columns, options)
+    # A model that cannot compute fails here, and not at its first request.
+    engine.logits(scorer.tokenizer.batch([PLAIN_PAIR]))
+    return artefact, scorer, engine
+
+
+def _engine(settings: Settings, artefact: Artefact) -> tuple[str, str]:
+    """Engine and precision; what is left to Zerostart is what was measured to be fastest here, where it was."""
+    engine, precision = settings.engine, settings.precision
+    if "auto" not in (engine, precision):
+        return engine, precision
+    tuning = read_tuning(settings.tuning_folder, artefact)
+    best = tuning.best(engine, precision) if tuning is not None else None
+    return (
+        (best.engine, best.precision)
+        if best is not None
+        else (_DEFAULT_ENGINE if engine == "auto" else engine, precision)
+    )
+
+
+def build_scorer(artefact: Artefact) -> Scorer:
+    """What the artefact's kind of model makes of a request. Raises InvalidArtefact."""
     manifest = artefact.manifest
-    tokenizer = PairTokenizer(artefact.folder / TOKENIZER, manifest.max_tokens, manifest.pad_token_id)
-    options = EngineOptions(settings.threads, settings.precision, settings.cache_folder / artefact.folder.name, frugal)
-    engine = load_engine(settings.engine, artefact.folder, len(manifest.classes), options)
-    engine.logits(tokenizer.batch([PLAIN_PAIR]))  # a model that cannot compute fails here, and not at its first request
-    return artefact, tokenizer, engine
+    path = artefact.folder / TOKENIZER
+    tokenizer = PairTokenizer(path, manifest.max_tokens, manifest.pad_token_id, pairs=artefact.head is not None)
+    if artefact.head is None:
+        return EmbeddingScorer(tokenizer, manifest.dimension)
+    return NLIScorer(tokenizer, artefact.head)

@@ -16,6 +16,7 @@ from zerostart.errors import InvalidInput
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
 from zerostart.nli.classification import Classification, ClassificationRequest
 from zerostart.nli.labels import CandidateLabels, check_text, parse_labels
+from zerostart.nli.shortlist import Shortlist, written_shortlist
 from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE, HypothesisTemplate
 from zerostart.nli.windows import LongText
 from zerostart.serving.payload import long_text_choice
@@ -41,11 +42,14 @@ class _Question:
     template: HypothesisTemplate
     multi_label: bool
     long_text: LongText
+    shortlist: Shortlist | None
 
     def about(self, texts: Sequence[str]) -> ClassificationRequest:
         """The request for some texts."""
         labels = (self.labels,) * len(texts)
-        return ClassificationRequest(tuple(texts), labels, self.template, self.multi_label, self.long_text)
+        return ClassificationRequest(
+            tuple(texts), labels, self.template, self.multi_label, self.long_text, self.shortlist
+        )
 
 
 def register(app: typer.Typer) -> None:
@@ -66,6 +70,9 @@ def classify(
     template: Annotated[str, typer.Option(help="Hypothesis, with {} for the label.")] = DEFAULT_HYPOTHESIS_TEMPLATE,
     model: Annotated[str, typer.Option(help="Model id; 'zerostart models list' shows those here.")] = BUILTIN_MODEL_ID,
     long_text: Annotated[str, typer.Option(help="truncate, or windows: read a long text in parts.")] = "truncate",
+    shortlist: Annotated[
+        str, typer.Option(help="With many labels: score only so many, the best by an embedding; a number, or auto.")
+    ] = "",
     output_format: Annotated[Format, typer.Option("--format", help="How to print results.")] = Format.TABLE,
     input_path: Annotated[
         str, typer.Option("--input", help="File with texts: .txt, .csv, .jsonl, or - (a text a line).")
@@ -81,7 +88,11 @@ def classify(
     """
     candidates = _candidate_labels(labels, label or [], labels_file)
     question = _Question(
-        candidates, HypothesisTemplate(template), multi_label, long_text_choice(long_text, "--long-text")
+        candidates,
+        HypothesisTemplate(template),
+        multi_label,
+        long_text_choice(long_text, "--long-text"),
+        written_shortlist(shortlist, "--shortlist"),
     )
     if bool(texts) == bool(input_path):
         raise InvalidInput("Give texts as arguments, or a file with --input: one of the two.")

@@ -255,14 +255,22 @@ def _return_freed_memory() -> None:
 
 
 def _isolate(settings: Settings, model: str, *writable: Path) -> None:
-    """Keep this process to the files of its model and to what it writes, while it has one thread yet."""
+    """Keep this process to the files of its model, and of the one that ranks its labels, and to what it writes.
+
+    While it has one thread yet.
+    """
+    from zerostart.errors import UnknownModel
     from zerostart.hosting.isolation import isolate
     from zerostart.models.local_artefacts import LocalArtefacts
 
-    artefact = LocalArtefacts(settings.models_folder).find(model)
-    cache = settings.cache_folder / artefact.folder.name
-    cache.mkdir(parents=True, exist_ok=True)
-    isolate([artefact.folder], [cache, *writable], settings.home)
+    artefacts = LocalArtefacts(settings.models_folder)
+    folders = [artefacts.find(model).folder]
+    with contextlib.suppress(UnknownModel):
+        folders.append(artefacts.find(settings.shortlist_model).folder)
+    caches = [settings.cache_folder / folder.name for folder in folders]
+    for each in (*caches, settings.tuning_folder):
+        each.mkdir(parents=True, exist_ok=True)
+    isolate([*folders, settings.tuning_folder], [*caches, *writable], settings.home)
 
 
 def _isolate_worker(settings: Settings, model: str) -> None:

@@ -56,6 +56,9 @@ def create(
     model: Annotated[str, typer.Option(help="Model id; 'zerostart models list' shows those here.")] = BUILTIN_MODEL_ID,
     multi_label: Annotated[bool, typer.Option("--multi-label", help="Score each label on its own.")] = False,
     template: Annotated[str, typer.Option(help="Hypothesis, with {} for the label.")] = DEFAULT_HYPOTHESIS_TEMPLATE,
+    shortlist: Annotated[
+        str, typer.Option(help="With many labels: score only so many, the best by an embedding; a number, or auto.")
+    ] = "",
     name: Annotated[str, typer.Option(help="The job's name; made from the input and the time if left out.")] = "",
     workers: Annotated[int, typer.Option(min=1, help="How many processes share the work.")] = 1,
     strict: Annotated[
@@ -82,6 +85,7 @@ def create(
         "ZEROSTART_HYPOTHESIS_TEMPLATE": template,
         "ZEROSTART_MULTI_LABEL": "true" if multi_label else "false",
         "ZEROSTART_ERRORS": "strict" if strict else "collect",
+        **({"ZEROSTART_SHORTLIST": shortlist} if shortlist else {}),
     }
     stem = re.sub(r"[^a-zA-Z0-9]+", "-", Path(input_path.rstrip("/")).stem).strip("-")[:40] or "job"
     job = name or f"{stem}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"

@@ -16,6 +16,7 @@ from zerostart.nli.head import NLIHead, find_nli_head
 MANIFEST = "zerostart.json"
 TOKENIZER = "tokenizer.json"
 FORMAT = 1
+KINDS = ("nli", "embedding")
 MODEL_ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?"
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -24,8 +25,8 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class Manifest:
     """What `zerostart.json` says.
 
-    `kind` is nli, or embedding for a bi-encoder, which has no classes. `classes` is id2label in order. `files` maps file
-    names to sha256 in hex, and `sources` those of the files that the artefact was made from.
+    `kind` is nli, or embedding for a bi-encoder, with a `dimension` and no classes. `classes` is id2label in order.
+    `files` maps file names to sha256 in hex, and `sources` those of the files that the artefact was made from.
     `max_probability_difference` is what the conversion changed, compared with the original in torch in fp32; None if it
     was not compared.
     """
@@ -40,6 +41,7 @@ class Manifest:
     languages: tuple[str, ...]
     description: str = ""
     kind: str = "nli"
+    dimension: int = 0
     max_probability_difference: float | None = None
     sources: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
@@ -47,11 +49,11 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Artefact:
-    """A manifest that was checked, and where its files are."""
+    """A manifest that was checked, and where its files are. An embedding model has no `head`."""
 
     folder: Path
     manifest: Manifest
-    head: NLIHead
+    head: NLIHead | None
 
     @property
     def model_id(self) -> str:
@@ -73,7 +75,7 @@ def read_artefact(folder: Path) -> Artefact:
         path = folder / name
         if path.is_symlink() or not path.is_file():
             raise InvalidArtefact(f"{path} is missing or not a plain file: make or fetch the artefact again.")
-    return Artefact(folder, manifest, find_nli_head(manifest.classes))
+    return Artefact(folder, manifest, find_nli_head(manifest.classes) if manifest.kind == "nli" else None)
 
 
 def verify(artefact: Artefact) -> None:
@@ -117,7 +119,7 @@ def _parse_manifest(path: Path) -> Manifest:
 
 def _check_manifest(manifest: Manifest, path: Path) -> None:
     texts = (*manifest.classes, *manifest.languages, *manifest.files.values())
-    numbers = (manifest.max_tokens, manifest.pad_token_id)
+    numbers = (manifest.max_tokens, manifest.pad_token_id, manifest.dimension)
     if not (all(isinstance(text, str) for text in texts) and all(isinstance(number, int) for number in numbers)):
         raise TypeError("a value is of the wrong type")
     if not re.fullmatch(MODEL_ID_PATTERN, manifest.model_id):
@@ -125,5 +127,9 @@ def _check_manifest(manifest: Manifest, path: Path) -> None:
     wrong = [name for name in manifest.files if not _FILE_NAME.fullmatch(name)]
     if wrong:
         raise InvalidArtefact(f"{path}: {wrong[0]!r} is not a plain file name.")
+    if manifest.kind not in KINDS or (manifest.kind == "embedding") != (manifest.dimension > 0):
+        raise InvalidArtefact(
+            f"{path}: kind {manifest.kind!r} with dimension {manifest.dimension} is none that this version reads."
+        )
     if manifest.max_tokens < 8:
         raise InvalidArtefact(f"{path}: max_tokens is {manifest.max_tokens}: too few for a premise and a hypothesis.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from zerostart.nli.labels import CandidateLabels
 from zerostart.nli.scoring import Scores, ranking
@@ -11,17 +12,22 @@ from zerostart.nli.windows import LongText
 
 @dataclass(frozen=True)
 class ClassificationRequest:
-    """Texts, the candidate labels of each, and how to score them."""
+    """Texts, the candidate labels of each, and how to score them.
+
+    `shortlist` is how many labels of a text the NLI model scores, the best by an embedding; "auto" decides by their
+    number, None is all.
+    """
 
     texts: tuple[str, ...]
     labels: tuple[CandidateLabels, ...]
     template: HypothesisTemplate = field(default_factory=HypothesisTemplate)
     multi_label: bool = False
     long_text: LongText = "truncate"
+    shortlist: int | Literal["auto"] | None = None
 
     @property
     def pairs(self) -> int:
-        """How many premise/hypothesis pairs this makes, before windows."""
+        """How many premise/hypothesis pairs this makes, before windows and without a shortlist."""
         return sum(len(labels) for labels in self.labels)
 
     def chunks(self, pairs: int) -> "Iterator[ClassificationRequest]":
@@ -46,12 +52,16 @@ class LongTextReport:
 
 @dataclass(frozen=True)
 class Classification:
-    """Labels of one text, highest score first; `long_text` is None where the text fitted."""
+    """Labels of one text, highest score first; `long_text` is None where the text fitted.
+
+    `shortlist` is how many labels, the first ones, the NLI model scored where it did not score all.
+    """
 
     text: str
     labels: tuple[str, ...]
     scores: tuple[float, ...]
     long_text: LongTextReport | None = None
+    shortlist: int | None = None
 
 
 def ranked(text: str, labels: CandidateLabels, scores: Scores, long_text: LongTextReport | None) -> Classification:

@@ -10,6 +10,10 @@ from zerostart.nli.head import NLIHead
 
 Logits = NDArray[np.floating[Any]]
 Scores = NDArray[np.float64]
+# What sentence-transformers trains its models with (MultipleNegativesRankingLoss, scale=20).
+_COSINE_SCALE = 20.0
+# The cosine of a label that is as likely right as wrong.
+_COSINE_EVEN = 0.3
 
 
 def label_scores(logits: Logits, head: NLIHead, *, multi_label: bool) -> Scores:
@@ -27,6 +31,20 @@ def label_scores(logits: Logits, head: NLIHead, *, multi_label: bool) -> Scores:
     if multi_label or len(values) == 1:
         return _softmax(values[:, [head.entailment, head.contradiction]], axis=1)[:, 0]
     return _softmax(values[:, head.entailment], axis=0)
+
+
+def similarity_scores(cosines: Scores, *, multi_label: bool) -> Scores:
+    """Scores in [0, 1], shape (labels,), of cosines of a text's embedding and its labels'.
+
+    Single-label: softmax of the scaled cosines, so the scores sum to 1. Multi-label, and for one label alone: a sigmoid
+    for each label by itself. Raises InvalidLogits where one is NaN.
+    """
+    if not np.isfinite(cosines).all():
+        raise InvalidLogits("The model answered NaN for this text: its weights or its precision are broken.")
+    if multi_label or len(cosines) == 1:
+        scores: Scores = 1 / (1 + np.exp(-_COSINE_SCALE * (cosines - _COSINE_EVEN)))
+        return scores
+    return _softmax(_COSINE_SCALE * cosines, axis=0)
 
 
 def best_windows(

@@ -26,6 +26,7 @@ from zerostart.metadata.transform_job import (
     transform_progress,
 )
 from zerostart.nli.labels import parse_labels
+from zerostart.nli.shortlist import written_shortlist
 from zerostart.nli.template import HypothesisTemplate
 from zerostart.services.arn import Arns
 from zerostart.storage.base import ObjectStore, parse_uri
@@ -37,6 +38,7 @@ _ENVIRONMENT = (
     "ZEROSTART_HYPOTHESIS_TEMPLATE",
     "ZEROSTART_MULTI_LABEL",
     "ZEROSTART_LONG_TEXT",
+    "ZEROSTART_SHORTLIST",
     "ZEROSTART_TEXT_COLUMN",
     "ZEROSTART_ERRORS",
     "ZEROSTART_MAX_ERROR_RATE",
@@ -204,6 +206,8 @@ def with_environment(options: TransformOptions, environment: Mapping[str, str]) 
         defaults["long_text"] = _choice(
             "ZEROSTART_LONG_TEXT", long_text, {each: each for each in ("truncate", "windows")}
         )
+    if shortlist := environment.get("ZEROSTART_SHORTLIST"):
+        defaults["shortlist"] = written_shortlist(shortlist, "ZEROSTART_SHORTLIST")
     errors = environment.get("ZEROSTART_ERRORS") or "strict"
     if options.content_type in {CSV, "text/plain"} and "candidate_labels" not in defaults:
         raise InvalidInput(

@@ -7,7 +7,7 @@ from its own length, a batch holds pairs of one width, and a pair's logits are t
 (docs/decisions/0015-scores-depend-on-the-pair.md).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -17,17 +17,27 @@ import numpy as np
 from zerostart.engines.base import Engine, Logits
 from zerostart.errors import EngineFailure, InvalidInput, ZerostartError
 from zerostart.models.artefact import Artefact
-from zerostart.nli.classification import Classification, ClassificationRequest
-from zerostart.serving.encoding import EncodedText, classifications, encode_request
+from zerostart.nli.classification import ClassificationRequest
+from zerostart.serving.encoding import EncodedText, Scorer
+from zerostart.serving.shortlisting import Answer, Asked, ClassifyEach, shortlisted_each
 from zerostart.serving.tokenizer import EncodedPair, PairTokenizer
 
 _FIRST_WINDOW_PAIRS = 256  # small, so that the first answers come soon; the next ones double
-_WINDOW_PAIRS = 8192
 _WINDOW_TOKENS = 262_144
-_MOST_PAIRS_A_REQUEST = 65_536
-_KNOWN_PAIRS = 200_000
 
-Answer = list[Classification] | ZerostartError
+
+@dataclass(frozen=True)
+class _Room:
+    """How many pairs are in a window, in one request, and known, so that memory is bounded."""
+
+    window: int
+    request: int
+    known: int
+
+
+_LOGITS = _Room(8192, 65_536, 200_000)
+_EMBEDDINGS = _Room(2048, 8192, 40_000)  # a row is a hundred times as long
+_MOST_CLASSES = 8
 
 
 @dataclass(eq=False)
@@ -35,7 +45,7 @@ class _Asked:
     """A request, its texts, and where in the known logits the row of each of its pairs is."""
 
     request: ClassificationRequest
-    encoded: list[EncodedText]
+    encoded: Sequence[EncodedText]
     slots: list[int]
 
 
@@ -49,28 +59,48 @@ class _Window:
 
 
 class BulkClassifier:
-    """Classifies with one loaded model, for one caller at a time. The last 200,000 pairs are known, and not repeated.
+    """Classifies with one loaded model, for one caller at a time. Of the last pairs (200,000 of an NLI model, 40,000 of
+    an embedding model) the rows are known, and not computed again.
 
-    `pairs` and `computed_pairs` count what was asked and what the engine was given.
+    `pairs` and `computed_pairs` count what was asked and what the engine was given. `load_ranker` gives the embedding
+    model that ranks labels for requests with a shortlist; without one every label is scored.
     """
 
-    def __init__(self, artefact: Artefact, tokenizer: PairTokenizer, engine: Engine, max_batch_tokens: int) -> None:
+    def __init__(
+        self,
+        artefact: Artefact,
+        scorer: Scorer,
+        engine: Engine,
+        max_batch_tokens: int,
+        load_ranker: "Callable[[], BulkClassifier] | None" = None,
+    ) -> None:
         self.artefact = artefact
         self.pairs = 0
         self.computed_pairs = 0
-        self._tokenizer = tokenizer
+        self._load_ranker = load_ranker
+        self._ranker: BulkClassifier | None = None
+        self._scorer = scorer
+        self._tokenizer = scorer.tokenizer
         self._engine = engine
         self._max_tokens = max_batch_tokens
         self._threads = ThreadPoolExecutor(engine.streams, thread_name_prefix="bulk")
-        self._known = KnownPairs(
-            len(artefact.manifest.classes), _KNOWN_PAIRS, in_flight=2 * (_WINDOW_PAIRS + _MOST_PAIRS_A_REQUEST)
-        )
+        self._room = _LOGITS if scorer.columns <= _MOST_CLASSES else _EMBEDDINGS
+        in_flight = 2 * (self._room.window + self._room.request)
+        self._known = KnownPairs(scorer.columns, self._room.known, in_flight=in_flight)
 
-    def classify_each(self, requests: Iterable[ClassificationRequest | ZerostartError]) -> Iterator[Answer]:
-        """The answer of every request, in order; an error is one request's own, and one that is asked is the answer.
+    def classify_each(self, requests: Iterable[Asked]) -> Iterator[Answer]:
+        """The answer of every request, in order; an error is one request's own, and one that is asked is the answer."""
+        if self._load_ranker is None:
+            return self._scored(requests)
+        return shortlisted_each(requests, self._rank_each, self._scored)
 
-        While a window is computed, the next one is read and encoded.
-        """
+    def _rank_each(self) -> ClassifyEach:
+        assert self._load_ranker is not None  # noqa: S101 - who calls this has looked
+        self._ranker = self._ranker or self._load_ranker()
+        return self._ranker.classify_each
+
+    def _scored(self, requests: Iterable[Asked]) -> Iterator[Answer]:
+        """While a window is computed, the next one is read and encoded."""
         before: _Window | None = None
         try:
             for window in self._windows(requests):
@@ -87,8 +117,10 @@ class BulkClassifier:
         """End the threads and give the engine's memory back."""
         self._threads.shutdown(cancel_futures=True)
         self._engine.close()
+        if self._ranker is not None:
+            self._ranker.close()
 
-    def _windows(self, requests: Iterable[ClassificationRequest | ZerostartError]) -> Iterator[_Window]:
+    def _windows(self, requests: Iterable[Asked]) -> Iterator[_Window]:
         window, pairs, tokens, enough = _Window(), 0, 0, _FIRST_WINDOW_PAIRS
         for request in requests:
             asked = request if isinstance(request, ZerostartError) else self._asked(request, window)
@@ -100,19 +132,19 @@ class BulkClassifier:
                 tokens += sum(pair.content_tokens for text in asked.encoded for pair in text.pairs)
             if pairs >= enough or tokens >= _WINDOW_TOKENS:
                 yield window
-                window, pairs, tokens, enough = _Window(), 0, 0, min(2 * enough, _WINDOW_PAIRS)
+                window, pairs, tokens, enough = _Window(), 0, 0, min(2 * enough, self._room.window)
         if window.asked:
             yield window
 
     def _asked(self, request: ClassificationRequest, window: _Window) -> _Asked | InvalidInput:
         try:
-            encoded = encode_request(self._tokenizer, request)
+            encoded = self._scorer.encoded(request)
         except InvalidInput as error:
             return error
         pairs = [pair for text in encoded for pair in text.pairs]
-        if len(pairs) > _MOST_PAIRS_A_REQUEST:
+        if len(pairs) > self._room.request:
             return InvalidInput(
-                f"The record makes {len(pairs)} pairs (texts x labels x windows), over {_MOST_PAIRS_A_REQUEST}: "
+                f"The record makes {len(pairs)} pairs (texts x labels x windows), over {self._room.request}: "
                 "split its texts or labels over several records."
             )
         slots = []
@@ -150,7 +182,7 @@ class BulkClassifier:
     def _answer(self, asked: _Asked) -> Answer:
         try:
             logits = self._known.logits(asked.slots)
-            return list(classifications(asked.request, asked.encoded, logits, self.artefact.head))
+            return list(self._scorer.classified(asked.request, asked.encoded, logits))
         except ZerostartError as error:
             return error
 

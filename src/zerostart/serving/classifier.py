@@ -1,46 +1,66 @@
-"""The classifier: requests in, classifications out, over one model's tokenizer, batcher and engine."""
+"""The classifier: requests in, classifications out, over one model's scorer, batcher and engine."""
 
+import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from zerostart.engines.base import Logits
 from zerostart.models.artefact import Artefact
 from zerostart.nli.classification import Classification, ClassificationRequest
-from zerostart.nli.head import NLIHead
+from zerostart.nli.shortlist import merged, narrowed, needs_ranking
 from zerostart.serving.batcher import Batcher
-from zerostart.serving.encoding import EncodedText, classifications, encode_request
-from zerostart.serving.tokenizer import PairTokenizer
+from zerostart.serving.encoding import EncodedText, Scorer
 
 
-@dataclass(frozen=True)
-class PendingClassification:
-    """A request whose pairs are in the queue. `logits` is its future: cancel it to drop the request."""
+class PendingClassification(Protocol):
+    """A request whose pairs are in the queue; cancel its `logits` to drop it."""
 
-    request: ClassificationRequest
-    head: NLIHead
-    encoded: Sequence[EncodedText]
-    logits: "Future[Logits]"
+    @property
+    def request(self) -> ClassificationRequest:
+        """What was asked."""
+        ...
+
+    @property
+    def logits(self) -> "Future[Logits]":
+        """Done when everything is computed."""
+        ...
 
     def result(self) -> list[Classification]:
         """One classification a text, in order; waits for the logits and raises what went wrong."""
-        return list(classifications(self.request, self.encoded, self.logits.result(), self.head))
+        ...
 
 
 class Classifier:
-    """Classifies with one loaded model. Safe to call from many threads; their requests share batches."""
+    """Classifies with one loaded model. Safe to call from many threads; their requests share batches.
 
-    def __init__(self, artefact: Artefact, tokenizer: PairTokenizer, batcher: Batcher) -> None:
+    `load_ranker` gives the embedding classifier that ranks labels for requests with a shortlist, at the first of these;
+    without one every label is scored.
+    """
+
+    def __init__(
+        self,
+        artefact: Artefact,
+        scorer: Scorer,
+        batcher: Batcher,
+        load_ranker: "Callable[[], Classifier] | None" = None,
+    ) -> None:
         self.artefact = artefact
-        self._tokenizer = tokenizer
         self.batcher = batcher
+        self._scorer = scorer
+        self._load_ranker = load_ranker
+        self._ranker: Classifier | None = None
+        self._loading = threading.Lock()
 
     def submit(self, request: ClassificationRequest) -> PendingClassification:
         """Tokenise and queue. Raises InvalidInput for a hypothesis that does not fit, and what the batcher raises."""
-        encoded = encode_request(self._tokenizer, request)
+        if self._load_ranker is not None and needs_ranking(request):
+            return _Shortlisted(request, self._loaded_ranker(), self)
+        encoded = self._scorer.encoded(request)
         logits = self.batcher.submit([pair for each in encoded for pair in each.pairs])
-        return PendingClassification(request, self.artefact.head, encoded, logits)
+        return _Scored(request, self._scorer, encoded, logits)
 
     def classify(self, request: ClassificationRequest) -> list[Classification]:
         """One classification a text, in the order of the texts."""
@@ -68,3 +88,76 @@ class Classifier:
     def close(self) -> None:
         """Stop the batcher and give the engine's memory back."""
         self.batcher.close()
+        if self._ranker is not None:
+            self._ranker.close()
+
+    def _loaded_ranker(self) -> "Classifier":
+        with self._loading:
+            if self._ranker is None:
+                assert self._load_ranker is not None  # noqa: S101 - who calls this has looked
+                self._ranker = self._load_ranker()
+            return self._ranker
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A request of which every label is scored."""
+
+    request: ClassificationRequest
+    scorer: Scorer
+    encoded: Sequence[EncodedText]
+    logits: "Future[Logits]"
+
+    def result(self) -> list[Classification]:
+        """From the logits."""
+        return list(self.scorer.classified(self.request, self.encoded, self.logits.result()))
+
+
+class _Shortlisted:
+    """A request whose labels are ranked first; then the best of them are scored."""
+
+    def __init__(self, request: ClassificationRequest, ranker: Classifier, scorer: Classifier) -> None:
+        self.request = request
+        self.logits: Future[Logits] = Future()
+        self._scorer = scorer
+        self._second: PendingClassification | None = None
+        self._first = ranker.submit(replace(request, shortlist=None, multi_label=False))
+        self.logits.add_done_callback(self._drop)
+        self._first.logits.add_done_callback(self._score)
+
+    def result(self) -> list[Classification]:
+        """The ranking with the scores put in."""
+        self.logits.result()
+        assert self._second is not None  # noqa: S101 - there are logits
+        both = zip(self._second.result(), self._first.result(), strict=True)
+        return [merged(scored, ranked, multi_label=self.request.multi_label) for scored, ranked in both]
+
+    def _score(self, ranking: "Future[Logits]") -> None:
+        if ranking.cancelled() or self.logits.cancelled():
+            return
+        try:
+            self._second = self._scorer.submit(narrowed(self.request, self._first.result()))
+            self._second.logits.add_done_callback(self._pass_on)
+        except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it
+            self._fail(error)
+        if self.logits.cancelled():
+            self._drop(self.logits)
+
+    def _pass_on(self, logits: "Future[Logits]") -> None:
+        if logits.cancelled():
+            return
+        if (error := logits.exception()) is not None:
+            self._fail(error)
+        elif self.logits.set_running_or_notify_cancel():
+            self.logits.set_result(logits.result())
+
+    def _fail(self, error: BaseException) -> None:
+        if self.logits.set_running_or_notify_cancel():
+            self.logits.set_exception(error)
+
+    def _drop(self, logits: "Future[Logits]") -> None:
+        """The caller left: what it asked for need not be computed."""
+        if logits.cancelled():
+            self._first.logits.cancel()
+            if self._second is not None:
+                self._second.logits.cancel()

@@ -1,7 +1,8 @@
-"""From a request to encoded pairs, and from their logits back to classifications."""
+"""From a request to encoded pairs, and from the engine's rows back to classifications: one scorer a kind of model."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -16,46 +17,66 @@ from zerostart.serving.tokenizer import EncodedPair, Ids, PairTokenizer
 
 @dataclass(frozen=True)
 class EncodedText:
-    """The pairs of one text, windows outermost, and what became of a text that is too long."""
+    """The pairs of one text, and what became of a text that is too long. With `windows`, these are outermost."""
 
     pairs: list[EncodedPair]
     windows: int
     report: LongTextReport | None
 
 
-def encode_request(tokenizer: PairTokenizer, request: ClassificationRequest) -> list[EncodedText]:
-    """Every text of a request. Raises InvalidInput for a hypothesis that does not fit."""
-    return [
-        _encode(tokenizer, text, labels, request) for text, labels in zip(request.texts, request.labels, strict=True)
-    ]
+class Scorer(Protocol):
+    """What a kind of model makes of a request. `columns` is how long a row is that the engine answers for a pair."""
+
+    tokenizer: PairTokenizer
+    columns: int
+
+    def encoded(self, request: ClassificationRequest) -> Sequence[EncodedText]:
+        """Every text of a request. Raises InvalidInput for a hypothesis that does not fit."""
+        ...
+
+    def classified(
+        self, request: ClassificationRequest, encoded: Sequence[EncodedText], rows: Logits
+    ) -> Iterator[Classification]:
+        """One classification a text, in order, from the rows of all its pairs, shape (pairs, columns)."""
+        ...
 
 
-def classifications(
-    request: ClassificationRequest, encoded: Sequence[EncodedText], logits: Logits, head: NLIHead
-) -> Iterator[Classification]:
-    """One classification a text, in order, from the logits of all its pairs, shape (pairs, classes)."""
-    start = 0
-    for text, labels, each in zip(request.texts, request.labels, encoded, strict=True):
-        rows = logits[start : start + len(each.pairs)]
-        start += len(each.pairs)
-        if each.windows > 1:
-            label_of_row = np.tile(np.arange(len(labels)), each.windows)
-            rows = best_windows(rows, label_of_row, len(labels), head, multi_label=request.multi_label)
-        yield ranked(text, labels, label_scores(rows, head, multi_label=request.multi_label), each.report)
+class NLIScorer:
+    """A row is a pair's logits: how far the text entails the hypothesis."""
 
+    def __init__(self, tokenizer: PairTokenizer, head: NLIHead) -> None:
+        self.tokenizer = tokenizer
+        self.columns = len(head.classes)
+        self._head = head
 
-def _encode(
-    tokenizer: PairTokenizer, text: str, labels: CandidateLabels, request: ClassificationRequest
-) -> EncodedText:
-    premise = tokenizer.premise(text)
-    hypotheses = [tokenizer.hypothesis(request.template.fill(label.description)) for label in labels]
-    budgets = [tokenizer.premise_budget(h, label.name) for h, label in zip(hypotheses, labels, strict=True)]
-    if len(premise) <= min(budgets):
-        return EncodedText([EncodedPair(premise, h) for h in hypotheses], 1, None)
-    if request.long_text == "windows":
-        return _windowed(premise, hypotheses, min(budgets))
-    pairs = [EncodedPair(premise[:budget], h) for h, budget in zip(hypotheses, budgets, strict=True)]
-    return EncodedText(pairs, 1, LongTextReport("truncate", 1, len(premise) - min(budgets)))
+    def encoded(self, request: ClassificationRequest) -> Sequence[EncodedText]:
+        """A pair for each label of each text, and each window of it."""
+        return [self._text(text, labels, request) for text, labels in zip(request.texts, request.labels, strict=True)]
+
+    def classified(
+        self, request: ClassificationRequest, encoded: Sequence[EncodedText], rows: Logits
+    ) -> Iterator[Classification]:
+        """By the entailment of each label."""
+        start = 0
+        for text, labels, each in zip(request.texts, request.labels, encoded, strict=True):
+            own = rows[start : start + len(each.pairs)]
+            start += len(each.pairs)
+            if each.windows > 1:
+                label_of_row = np.tile(np.arange(len(labels)), each.windows)
+                own = best_windows(own, label_of_row, len(labels), self._head, multi_label=request.multi_label)
+            yield ranked(text, labels, label_scores(own, self._head, multi_label=request.multi_label), each.report)
+
+    def _text(self, text: str, labels: CandidateLabels, request: ClassificationRequest) -> EncodedText:
+        tokenizer = self.tokenizer
+        premise = tokenizer.premise(text)
+        hypotheses = [tokenizer.hypothesis(request.template.fill(label.description)) for label in labels]
+        budgets = [tokenizer.premise_budget(h, label.name) for h, label in zip(hypotheses, labels, strict=True)]
+        if len(premise) <= min(budgets):
+            return EncodedText([EncodedPair(premise, h) for h in hypotheses], 1, None)
+        if request.long_text == "windows":
+            return _windowed(premise, hypotheses, min(budgets))
+        pairs = [EncodedPair(premise[:budget], h) for h, budget in zip(hypotheses, budgets, strict=True)]
+        return EncodedText(pairs, 1, LongTextReport("truncate", 1, len(premise) - min(budgets)))
 
 
 def _windowed(premise: Ids, hypotheses: Sequence[Ids], budget: int) -> EncodedText:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeVar, cast
 from zerostart.errors import InvalidInput, UnsupportedAccept, UnsupportedContentType, shortened
 from zerostart.nli.classification import Classification, ClassificationRequest
 from zerostart.nli.labels import check_text, describe, labels_per_text
+from zerostart.nli.shortlist import shortlist_choice
 from zerostart.nli.template import HypothesisTemplate
 from zerostart.nli.windows import LONG_TEXT_CHOICES, LongText
 
@@ -33,6 +34,7 @@ _OPTION_KEYS = {
     "multi_class": "multi_label",
     "hypothesis_template": "hypothesis_template",
     "long_text": "long_text",
+    "shortlist": "shortlist",
 }
 _MAX_LINES = 10_000
 T = TypeVar("T")
@@ -75,7 +77,9 @@ def encode(payload: Payload, results: Sequence[Sequence[Classification]]) -> byt
 
 
 def result_document(result: Classification) -> dict[str, Any]:
-    """`{"sequence", "labels", "scores"}`, and "long_text" where the text did not fit the model."""
+    """`{"sequence", "labels", "scores"}`, "long_text" where the text did not fit the model, and "shortlist" where only
+    so many labels, the first ones, were scored.
+    """
     document: dict[str, Any] = {
         "sequence": result.text,
         "labels": list(result.labels),
@@ -87,6 +91,8 @@ def result_document(result: Classification) -> dict[str, Any]:
             "windows": report.windows,
             "dropped_tokens": report.dropped_tokens,
         }
+    if result.shortlist is not None:
+        document["shortlist"] = result.shortlist
     return document
 
 
@@ -114,6 +120,7 @@ def parse_request(document: Any) -> tuple[ClassificationRequest, bool]:
         template=_option(options, "hypothesis_template", HypothesisTemplate(), _template),
         multi_label=_option(options, "multi_label", False, _boolean),
         long_text=_option(options, "long_text", "truncate", long_text_choice),
+        shortlist=_option(options, "shortlist", None, shortlist_choice),
     )
     return request, many
 

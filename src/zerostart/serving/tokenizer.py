@@ -45,16 +45,21 @@ class PairTemplate:
 
 
 class PairTokenizer:
-    """Turns texts into token ids and pairs into batches, for one model. Safe to use from many threads."""
+    """Turns texts into token ids and pairs into batches, for one model. Safe to use from many threads.
 
-    def __init__(self, path: Path, max_tokens: int, pad_token_id: int, *, cached_hypotheses: int = 8192) -> None:
+    With `pairs` off a pair is a text alone, its hypothesis empty: what embedding models read.
+    """
+
+    def __init__(
+        self, path: Path, max_tokens: int, pad_token_id: int, *, cached_hypotheses: int = 8192, pairs: bool = True
+    ) -> None:
         try:
             self._tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:
             raise InvalidArtefact(f"{path} is not a tokenizer that can be read: {error}") from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self.template = _pair_template(self._tokenizer)
+        self.template = _pair_template(self._tokenizer) if pairs else _text_template(self._tokenizer)
         self.max_tokens = max_tokens
         self._pad = pad_token_id
         self.hypothesis = lru_cache(maxsize=cached_hypotheses)(self._ids)
@@ -106,3 +111,13 @@ def _pair_template(tokenizer: Tokenizer) -> PairTemplate:
     ids = [np.array(encoding.ids[start:end], dtype=np.int64) for start, end in spans]
     kinds = tuple(encoding.type_ids[start] if start < end else 0 for start, end in spans)
     return PairTemplate(ids[0], ids[2], ids[4], (kinds[0], kinds[1], kinds[2], kinds[3], kinds[4]))
+
+
+def _text_template(tokenizer: Tokenizer) -> PairTemplate:
+    """The same around a text alone."""
+    encoding = tokenizer.encode("a")
+    own = [i for i, owner in enumerate(encoding.sequence_ids) if owner == 0]
+    if not own:
+        raise InvalidArtefact("The tokenizer gives no tokens for plain letters: it does not fit its model.")
+    before, after = (np.array(ids, dtype=np.int64) for ids in (encoding.ids[: own[0]], encoding.ids[own[-1] + 1 :]))
+    return PairTemplate(before, np.empty(0, dtype=np.int64), after, (0, 0, 0, 0, 0))

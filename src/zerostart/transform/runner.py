@@ -131,7 +131,7 @@ class Runner:
 
     def _beat(self, name: str, work: ShardWork, stop: threading.Event, lost: threading.Event) -> None:
         """Keep the lease, tell how far it is, and hear of the job's end."""
-        while not stop.wait(_HEARTBEAT_S):
+        while not work.wait_for_beat(stop, _HEARTBEAT_S):
             try:
                 now = datetime.now(UTC)
                 with self._database.transaction() as connection:

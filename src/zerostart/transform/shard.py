@@ -1,6 +1,7 @@
 """One attempt at a shard: its records in, its part out."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -9,10 +10,13 @@ from dataclasses import replace
 from zerostart.errors import InvalidInput, ZerostartError
 from zerostart.metadata.transform_job import TransformFile, TransformJob, TransformShard
 from zerostart.nli.classification import ClassificationRequest
-from zerostart.serving.bulk import Answer, BulkClassifier
+from zerostart.serving.bulk import BulkClassifier
+from zerostart.serving.shortlisting import Answer
 from zerostart.storage.base import ObjectAttributes, ObjectReader, ObjectStore
 from zerostart.transform.parts import PartFile, part_location
 from zerostart.transform.records import Record, RecordReader, RecordWriter, decompressed, error_line
+
+_LOOK_S = 0.02
 
 
 class LeaseLost(Exception):
@@ -33,6 +37,14 @@ class ShardWork:
         self._job = job
         self._options = job.options
         self._file = file
+
+    def wait_for_beat(self, stop: threading.Event, beat_s: float) -> bool:
+        """Wait until it is time to tell how far this is, at once when the first records are done; whether to stop."""
+        known, until_s = self.records, time.monotonic() + beat_s
+        while time.monotonic() < until_s and not (known == 0 and self.records):
+            if stop.wait(beat_s if known else _LOOK_S):
+                return True
+        return False
 
     def done(self, classifier: BulkClassifier, lost: threading.Event) -> TransformShard:
         """Write the part. Raises InvalidInput for a record that fails its file, LeaseLost."""
