@@ -108,3 +108,8 @@ def test_jumpstarts_name_of_a_deployed_model_protects_it(home: Path) -> None:
     with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:
         server.deploy("bart", model_id=jumpstart)
         assert "in use by endpoint bart" in refused(home, "models", "remove", own, "--yes")
+
+
+@pytest.mark.parametrize("verb", ["pull", "add"])
+def test_the_extra_is_named_in_the_help(home: Path, verb: str) -> None:
+    assert "pip install 'zerostart[convert]'" in run(home, "models", verb, "--help").stdout

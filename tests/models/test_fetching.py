@@ -254,17 +254,33 @@ def test_two_pulls_of_one_model_do_not_meet(home: Path, hub: HubServer) -> None:
         first.kill()
 
 
-def test_without_the_extra_it_is_named(home: Path) -> None:
-    code = "import sys; sys.modules['huggingface_hub'] = None; from zerostart.cli.main import main; main()"
+def without(package: str, home: Path, hub: HubServer | None) -> str:
+    """What a pull says where a package is not installed."""
+    code = f"import sys; sys.modules[{package!r}] = None; from zerostart.cli.main import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "models", "pull", MODEL],
         capture_output=True,
         text=True,
         check=False,
-        env=environment(home, None),
+        env=environment(home, hub),
+        timeout=60,
     )
     assert done.returncode == 1
-    assert "pip install 'zerostart[hub]'" in done.stderr
+    return done.stderr
+
+
+def test_a_missing_extra_is_named_before_anything_is_fetched(home: Path, hub: HubServer) -> None:
+    hub.add(MODEL, FILES)
+    assert "pip install 'zerostart[hub]'" in without("huggingface_hub", home, hub)
+    assert "has no ONNX file, so it has to be converted" in without("torch", home, hub)
+    assert "pip install 'zerostart[convert]'" in without("onnx", home, hub)
+    assert hub.fetched_names() == set()
+
+
+def test_without_torch_an_onnx_file_is_fetched_alone(home: Path, hub: HubServer) -> None:
+    hub.add(MODEL, {**FILES, "onnx/model.onnx": b"o"})
+    without("torch", home, hub)
+    assert hub.fetched_names() == {*FILES, "onnx/model.onnx"} - {"model.safetensors"}
 
 
 def test_on_a_terminal_there_is_a_bar_with_rate_and_time(home: Path, hub: HubServer) -> None:

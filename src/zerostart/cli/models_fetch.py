@@ -13,6 +13,7 @@ from zerostart.cli.models_local import shown_difference
 from zerostart.errors import InvalidInput, UnknownModel
 from zerostart.models.fetching import Progress, fetched, find_remote, hub_id, megabytes
 from zerostart.models.huggingface import RemoteModel
+from zerostart.models.leftovers import remove_leftovers
 from zerostart.models.local_artefacts import LocalArtefacts
 from zerostart.models.packing import pack, unpack
 from zerostart.settings import load_settings
@@ -38,7 +39,7 @@ def pull_model(
         str, typer.Argument(metavar="ID[@REVISION]", help="Hugging Face or JumpStart id; branch or commit.")
     ],
 ) -> None:
-    """Fetch a model from the Hugging Face hub, check and convert it; needs pip install 'zerostart[hub]'.
+    r"""Fetch a model from the Hugging Face hub, check and convert it; needs pip install 'zerostart\[convert]'.
 
     HF_TOKEN opens gated models, HF_ENDPOINT names a mirror. An interrupted pull goes on where it stopped.
 
@@ -94,9 +95,9 @@ def add_model(
     licence: Annotated[str | None, typer.Option(help="Licence of the model in the folder.")] = None,
     language: Annotated[list[str] | None, typer.Option(help="Language code; repeat it.")] = None,
 ) -> None:
-    """Keep a model on this machine: one in a folder, which is converted, or one from a file made by export.
+    r"""Keep a model on this machine: one in a folder, which is converted, or one from a file made by export.
 
-    Converting needs pip install 'zerostart[convert]'; a file made by export needs nothing.
+    Converting needs pip install 'zerostart\[convert]'; a file made by export needs nothing.
 
     Example: zerostart models add my-team/tickets-nli ./tickets-nli --licence Apache-2.0 --language en
     """
@@ -106,6 +107,7 @@ def add_model(
         return
     from zerostart.models.conversion import convert
 
+    remove_leftovers(folder)
     _say_ready(convert(path, folder, model, licence=licence or "unknown", languages=tuple(language or ())), model)
 
 
@@ -187,6 +189,9 @@ class _OnBar:
         if self._task is not None:
             self._bar.advance(self._task, count)
 
+    def end(self) -> None:
+        self._bar.stop()
+
 
 class _Lines:
     """A line every ten seconds."""
@@ -207,3 +212,6 @@ class _Lines:
             self._said_at_s = time.monotonic()
             share = self._done / self._total
             typer.echo(f"{share:.0%}: {megabytes(self._done)} of {megabytes(self._total)}", err=True)
+
+    def end(self) -> None:
+        typer.echo(f"{self._remote.model_id}: all files are here and have the hub's checksums.", err=True)

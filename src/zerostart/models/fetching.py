@@ -35,6 +35,7 @@ _ONNX_FILES = re.compile(r"onnx/model\.onnx([._]data(_\d+)?)?")
 _SHARDS = re.compile(r"[\w.-]+\.safetensors")
 _PICKLES = re.compile(r"[\w.-]+\.(bin|pt|pth|ckpt|pkl|pickle|h5|msgpack)")
 _PAUSES_S = (1.0, 2.0, 4.0)
+_CHUNK_BYTES = 1 << 20
 _PART = ".part"
 
 
@@ -47,6 +48,9 @@ class Progress(Protocol):
     def advance(self, count: int) -> None:
         """So many bytes came; less than zero if some have to come again."""
 
+    def end(self) -> None:
+        """After the last byte."""
+
 
 def hub_id(model_id: str) -> str:
     """The Hugging Face id of a model that may be named as JumpStart does; any other name is returned as it is."""
@@ -57,11 +61,11 @@ def hub_id(model_id: str) -> str:
 def find_remote(model_id: str, revision: str | None) -> RemoteModel:
     """The model at the hub with the files that will be fetched; nothing is fetched yet.
 
-    Raises InvalidArtefact if it has none that may be loaded, MissingExtra if torch would be needed, and what `look_up`
-    raises.
+    Raises InvalidArtefact if it has none that may be loaded, MissingExtra if they could not be converted here, and what
+    `look_up` raises.
     """
     found = look_up(model_id, revision)
-    names = _chosen([file.name for file in found.files], model_id, torch=_torch_is_installed())
+    names = _chosen([file.name for file in found.files], model_id, torch=_are_installed("torch", "transformers"))
     return replace(found, files=tuple(file for file in found.files if file.name in names))
 
 
@@ -72,6 +76,8 @@ def _chosen(names: Sequence[str], model_id: str, *, torch: bool) -> set[str]:
         raise InvalidArtefact(_why_nothing(names, model_id))
     if "config.json" not in chosen:
         raise InvalidArtefact(f"{model_id} has no config.json: it is no model of transformers, and is not fetched.")
+    if not _are_installed("onnx"):
+        raise MissingExtra(f"{model_id} would have to be converted: run pip install 'zerostart[convert]'.")
     if _ONNX in names:
         chosen |= {name for name in names if _ONNX_FILES.fullmatch(name)}
     elif not torch:
@@ -82,8 +88,8 @@ def _chosen(names: Sequence[str], model_id: str, *, torch: bool) -> set[str]:
     return chosen | (weights if torch else set())  # beside an ONNX file, the weights are there to compare it with
 
 
-def _torch_is_installed() -> bool:
-    return all(importlib.util.find_spec(name) is not None for name in ("torch", "transformers"))
+def _are_installed(*packages: str) -> bool:
+    return all(importlib.util.find_spec(name) is not None for name in packages)
 
 
 def _weights(names: Sequence[str]) -> set[str]:
@@ -148,6 +154,7 @@ class _Fetch:
         self.progress.begin(total, total - to_fetch)
         for file in missing:
             self._fetch(file)
+        self.progress.end()
 
     def _is_present(self, file: RemoteFile) -> bool:
         """Whether an earlier command fetched the file, and it is what the hub has."""
@@ -222,8 +229,15 @@ def _is_right(path: Path, file: RemoteFile) -> bool:
         return False
     if file.sha256 is not None:
         return sha256_of(path) == file.sha256
-    git = hashlib.sha1(b"blob %d\0" % file.size + path.read_bytes(), usedforsecurity=False)  # git's id of a blob
-    return git.hexdigest() == file.git_sha1
+    return _git_blob_id(path, file.size) == file.git_sha1
+
+
+def _git_blob_id(path: Path, size: int) -> str:
+    sha1 = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    with path.open("rb") as content:
+        while chunk := content.read(_CHUNK_BYTES):
+            sha1.update(chunk)
+    return sha1.hexdigest()
 
 
 def megabytes(count: int) -> str:
