@@ -55,6 +55,7 @@ class HubServer:
         self.stall_after: dict[str, int] = {}  # by file name: so many bytes, and then nothing until `release`
         self.break_after: dict[str, int] = {}  # by file name: so many bytes, and then, once, the connection ends
         self.ignores_ranges = False
+        self.redirects_look_ups = False
         self.moves: tuple[Repository, str] | None = None  # a commit that main moves to after the first look-up
         self.stalled = threading.Event()
         self.release = threading.Event()
@@ -94,7 +95,9 @@ class HubServer:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                hub.requests.append(Request(name, self.command, self.path, dict(self.headers)))
+                hub.requests.append(
+                    Request(name, self.command, self.path, {key.title(): value for key, value in self.headers.items()})
+                )
                 try:
                     hub._answer(self, name)
                 except (BrokenPipeError, ConnectionResetError):
@@ -107,6 +110,9 @@ class HubServer:
 
     def _answer(self, handler: BaseHTTPRequestHandler, server: str) -> None:
         parts = unquote(urlsplit(handler.path).path).strip("/").split("/")
+        if parts[:2] == ["api", "models"] and server == "hub" and self.redirects_look_ups:
+            self._send(handler, 307, b"", {"Location": self.storage_url + handler.path})
+            return
         if parts[:2] == ["api", "models"]:
             self._look_up(handler, "/".join(parts[2:4]), "/".join(parts[5:]) or "main")
             return

@@ -121,6 +121,15 @@ def _token_stayed(home: Path, hub: HubServer, done: subprocess.CompletedProcess[
     assert not (home.parent / "user").exists(), "nothing in the user's own folders"
 
 
+def test_a_hub_that_redirects_its_api_elsewhere_takes_no_token_there(home: Path, hub: HubServer) -> None:
+    hub.add(MODEL, FILES)
+    hub.redirects_look_ups = True
+    refused(home, hub, HF_TOKEN=MEMBERS_TOKEN)
+    assert [each.server for each in hub.requests[:2]] == ["hub", "storage"]
+    assert all("Authorization" in each.headers for each in hub.requests if each.server == "hub")
+    assert MEMBERS_TOKEN not in str([each for each in hub.requests if each.server == "storage"])
+
+
 def test_a_killed_pull_is_continued_where_it_stopped(home: Path, hub: HubServer, bert: dict[str, bytes]) -> None:
     hub.add(MODEL, bert)
     hub.stall_after["model.safetensors"] = 30_000

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zerostart import __version__
 from zerostart.errors import HubFailure, InvalidInput, MissingExtra, shortened
 from zerostart.models.artefact import MODEL_ID_PATTERN
 
@@ -64,7 +63,7 @@ def look_up(model_id: str, revision: str | None) -> RemoteModel:
                 model_id, revision=revision, timeout=HF_HUB_DOWNLOAD_TIMEOUT, files_metadata=True
             )
             files = tuple(_file(each) for each in found.siblings or ())
-            card = found.card_data.to_dict() if found.card_data else {}
+            card = found.card_data.to_dict() if found.card_data else {}  # type: ignore[no-untyped-call]
         except (ValueError, KeyError, TypeError) as error:
             raise HubFailure(
                 f"{_endpoint()} gave an answer for {model_id} that cannot be read ({shortened(str(error))}): "
@@ -86,7 +85,7 @@ def opened(model: RemoteModel, file: RemoteFile, start: int) -> Iterator[tuple[i
         from huggingface_hub.constants import HF_HUB_DOWNLOAD_TIMEOUT
 
         # Compressed on the way, a part of a file could not be asked for.
-        headers = {"User-Agent": f"zerostart/{__version__}", "Accept-Encoding": "identity"}
+        headers = {"User-Agent": "zerostart", "Accept-Encoding": "identity"}
         if token := _token():
             headers["Authorization"] = f"Bearer {token}"
         if start:
