@@ -67,6 +67,14 @@ class UnknownModel(NotFound):
     """No artefact of that model id is on this machine."""
 
 
+class ModelInUse(ZerostartError):
+    """A model cannot be changed or removed: something works with it now."""
+
+
+class HubFailure(ZerostartError):
+    """The Hugging Face hub, or the way to it, did not give what it was asked for."""
+
+
 class Overloaded(ZerostartError):
     """The queue is full: the same request may succeed later."""
 

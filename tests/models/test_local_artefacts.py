@@ -51,3 +51,31 @@ def test_a_broken_artefact_is_left_out_of_the_list_and_refused_by_name(tmp_path:
     assert [each.model_id for each in LocalArtefacts(tmp_path).list()] == [BUILTIN_MODEL_ID]
     with pytest.raises(InvalidArtefact, match="'positive', 'negative'"):
         LocalArtefacts(tmp_path).find("tiny")
+
+
+def test_a_removed_model_is_gone_with_its_compiled_form(tmp_path: Path) -> None:
+    models, cache = tmp_path / "models", tmp_path / "cache"
+    weightless_artefact(models / "acme--tiny", "acme/tiny")
+    (cache / "acme--tiny").mkdir(parents=True)
+    (cache / "acme--tiny" / "compiled.blob").write_bytes(b"x" * 1000)
+    artefacts = LocalArtefacts(models)
+    going = artefacts.removable("acme/tiny", cache)
+    assert going.size_bytes == 1000 + sum(path.stat().st_size for path in going.folder.iterdir())
+    artefacts.remove(going)
+    assert list(models.iterdir()) == list(cache.iterdir()) == []
+    with pytest.raises(UnknownModel, match="models list --local"):
+        artefacts.removable("acme/tiny", cache)
+
+
+def test_a_model_is_removed_by_any_of_its_names(tmp_path: Path) -> None:
+    weightless_artefact(tmp_path / "facebook--bart-large-mnli", "facebook/bart-large-mnli")
+    going = LocalArtefacts(tmp_path).removable("huggingface-zstc-facebook-bart-large-mnli", tmp_path)
+    assert going.model_id == "facebook/bart-large-mnli"
+
+
+def test_a_broken_model_can_be_removed_and_a_built_in_one_cannot(tmp_path: Path) -> None:
+    edit_manifest(weightless_artefact(tmp_path / "tiny").folder, classes=["positive", "negative"])
+    artefacts = LocalArtefacts(tmp_path)
+    artefacts.remove(artefacts.removable("tiny", tmp_path / "cache"))
+    with pytest.raises(InvalidInput, match="is built in"):
+        artefacts.removable(BUILTIN_MODEL_ID, tmp_path / "cache")

@@ -68,7 +68,7 @@ class Artefact:
 
 def read_artefact(folder: Path) -> Artefact:
     """The artefact in `folder`. Raises InvalidArtefact if it is incomplete or not an NLI model. Reads no weights."""
-    manifest = _parse_manifest(folder / MANIFEST)
+    manifest = read_manifest(folder / MANIFEST)
     if TOKENIZER not in manifest.files:
         raise InvalidArtefact(f"{folder / MANIFEST} lists no {TOKENIZER}: make the artefact again.")
     for name in manifest.files:
@@ -103,7 +103,8 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _parse_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
+    """What a `zerostart.json` says, checked by itself alone. Raises InvalidArtefact."""
     try:
         document: dict[str, Any] = json.loads(path.read_bytes())
         if document.pop("format") != FORMAT:

@@ -1,11 +1,14 @@
 """The artefacts on this machine: those built in, and those in the home folder."""
 
 import re
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from zerostart.errors import InvalidArtefact, InvalidInput, UnknownModel
 from zerostart.models.artefact import MANIFEST, MODEL_ID_PATTERN, Artefact, read_artefact
 from zerostart.models.catalogue import names_of
+from zerostart.models.leftovers import remove_leftovers, remove_whole
 
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 BUILTIN_MODEL_ID = "zerostart-zstc-small"
@@ -18,6 +21,21 @@ def folder_name(model_id: str) -> str:
             f"Model id {model_id!r} is not of the form NAME or OWNER/NAME (letters, digits, '.', '_', '-')."
         )
     return model_id.replace("/", "--")
+
+
+@dataclass(frozen=True)
+class Removable:
+    """A model of the home folder, readable or not, and what goes with it."""
+
+    model_id: str
+    folder: Path
+    cache_folder: Path
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes on disk, with those of its compiled form."""
+        roots = (self.folder, self.cache_folder)
+        return sum(path.lstat().st_size for root in roots for path in root.rglob("*") if path.is_file())
 
 
 class LocalArtefacts:
@@ -38,8 +56,8 @@ class LocalArtefacts:
                 return artefact
         here = ", ".join(artefact.model_id for artefact in self.list())
         raise UnknownModel(
-            f"Model {model_id!r} is not on this machine. Here: {here}. To add it from a folder that holds it, run: "
-            f"zerostart models add {model_id} PATH"
+            f"Model {model_id!r} is not on this machine. Here: {here}. To fetch it, run: "
+            f"zerostart models pull {model_id}, or from a folder that holds it: zerostart models add {model_id} PATH"
         )
 
     def _found(self, model_id: str) -> Artefact | None:
@@ -64,3 +82,21 @@ class LocalArtefacts:
                 if folder_name(artefact.model_id) == manifest.parent.name:
                     found.setdefault(artefact.model_id, artefact)
         return [found[model_id] for model_id in sorted(found)]
+
+    def removable(self, model_id: str, cache_folder: Path) -> Removable:
+        """What removing `model_id` would remove. Raises UnknownModel, and InvalidInput for a built-in model."""
+        folders = {name: folder_name(name) for name in names_of(model_id)}
+        for name, folder in folders.items():
+            if (self.models_folder / folder / MANIFEST).is_file():
+                return Removable(name, self.models_folder / folder, cache_folder / folder)
+        if any((BUILTIN_FOLDER / folder).is_dir() for folder in folders.values()):
+            raise InvalidInput(
+                f"Model {model_id!r} is built in: it is part of the installed package, and goes with it."
+            )
+        raise UnknownModel(f"Model {model_id!r} is not on this machine: zerostart models list --local shows what is.")
+
+    def remove(self, removable: Removable) -> None:
+        """Remove a model: at once for everybody who looks. Raises ModelInUse if another command works on it."""
+        remove_leftovers(self.models_folder)
+        remove_whole(removable.folder)
+        shutil.rmtree(removable.cache_folder, ignore_errors=True)
