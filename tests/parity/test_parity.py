@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.parity.conftest import Zoo
-from tests.tiny_models import LABELS, MAX_TOKENS, SENTENCES, TOKENIZERS
+from tests.tiny_models import ARCHITECTURES, LABELS, MAX_TOKENS, SENTENCES
 
-pytestmark = pytest.mark.slow  # converting takes 10 to 25 s a model
+pytestmark = pytest.mark.slow  # each model is converted first
 
 ENGINES = ("openvino", "onnxruntime")
 LONG = " ".join(SENTENCES * 3)
@@ -41,7 +41,7 @@ def assert_equal(actual: Any, expected: Any) -> None:
     np.testing.assert_allclose(actual["scores"], expected["scores"], rtol=0, atol=1e-5)
 
 
-@pytest.fixture(scope="module", params=list(TOKENIZERS))
+@pytest.fixture(scope="module", params=list(ARCHITECTURES))
 def model_id(request: pytest.FixtureRequest, zoo: Zoo) -> str:
     return zoo.ensure(request.param)
 
