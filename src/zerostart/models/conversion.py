@@ -23,9 +23,6 @@ from zerostart.models.tokenizer_file import write_tokenizer
 from zerostart.nli.head import find_nli_head
 
 TOLERANCE = 1e-3
-_ALLOWED_MAX_TOKENS = 8192
-# Positions are counted from after the padding id, so that the first ones of the table are not used.
-_PADDED_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet")
 
 
 @dataclass(frozen=True)
@@ -61,22 +58,21 @@ def convert(
     description: str = "",
     card: Path | None = None,
     half_weights: bool = True,
-    tolerance: float = TOLERANCE,
     largest_file_bytes: int = LARGEST_FILE_BYTES,
 ) -> ConversionReport:
     """Make the artefact `model_id` under `models_folder` from the Hugging Face folder `source`.
 
     `half_weights` stores weights as fp16: half the size, and computed with in the engine's precision. Weights of more
     than `largest_file_bytes` go into a file of their own.
-    Raises InvalidArtefact for a folder that is not an NLI model in safetensors or ONNX, or whose conversion differs from
-    the original by more than `tolerance` in probability. The artefact appears whole or not at all.
+    Raises InvalidArtefact for a folder that is not an NLI model in safetensors or ONNX, or whose conversion differs
+    from the original by more than TOLERANCE in probability. The artefact appears whole or not at all.
     """
     name = folder_name(model_id)
     opened = open_source_folder(source)
     find_nli_head(opened.classes)
     with making(models_folder, name) as folder:
         made_of = write_tokenizer(opened, folder)
-        graph = _write_graph(opened, folder, tolerance, half=half_weights, largest_file_bytes=largest_file_bytes)
+        graph = _write_graph(opened, folder, half=half_weights, largest_file_bytes=largest_file_bytes)
         card = card or source / "README.md"
         if card.is_file():
             shutil.copyfile(card, folder / "README.md")
@@ -85,8 +81,8 @@ def convert(
             revision=revision,
             architecture=opened.model_type,
             classes=opened.classes,
-            max_tokens=_max_tokens(opened),
-            pad_token_id=_pad_token_id(opened),
+            max_tokens=opened.max_tokens,
+            pad_token_id=opened.pad_token_id,
             licence=licence,
             languages=languages,
             description=description,
@@ -97,21 +93,21 @@ def convert(
     return ConversionReport(read_artefact(models_folder / name), graph.difference, graph.origin)
 
 
-def _write_graph(source: SourceFolder, folder: Path, tolerance: float, *, half: bool, largest_file_bytes: int) -> _Graph:
+def _write_graph(source: SourceFolder, folder: Path, *, half: bool, largest_file_bytes: int) -> _Graph:
     """The folder's own ONNX file where it is right, else an export of its safetensors."""
     if source.onnx is not None and not (source.weights and _torch_is_installed()):
         taken = read_onnx(source.onnx, len(source.classes))
         taken.write(folder, half=False, largest_file_bytes=largest_file_bytes)  # what is not compared is not changed
-        check_runs(folder, len(source.classes), _max_tokens(source))
+        check_runs(folder, len(source.classes), source.max_tokens)
         return _Graph(None, f"{source.onnx.name} of the folder, not compared with the original", taken.sources)
-    reference = load_reference(source, _max_tokens(source))
+    reference = load_reference(source)
     answers = reference.answers()
     refusal = ""
     if source.onnx is not None:
         try:
             taken = read_onnx(source.onnx, len(source.classes))
             taken.write(folder, half=half, largest_file_bytes=largest_file_bytes)
-            difference = _difference(folder, answers, tolerance)
+            difference = _difference(folder, answers)
         except InvalidArtefact as error:
             refusal = f"; {source.onnx.name} of the folder was not taken: {error}"
             _remove_graph(folder)
@@ -120,15 +116,15 @@ def _write_graph(source: SourceFolder, folder: Path, tolerance: float, *, half: 
     export(reference, folder, half=half, largest_file_bytes=largest_file_bytes)
     del reference
     gc.collect()  # the engine needs the memory, and what was put into the model for the export refers to itself
-    difference = _difference(folder, answers, tolerance)
+    difference = _difference(folder, answers)
     return _Graph(difference, f"exported from safetensors{refusal}", source.weights)
 
 
-def _difference(folder: Path, answers: list[Answer], tolerance: float) -> float:
+def _difference(folder: Path, answers: list[Answer]) -> float:
     difference = largest_difference(folder, answers)
-    if not difference <= tolerance:
+    if not difference <= TOLERANCE:
         raise InvalidArtefact(
-            f"The converted model differs from the original by {difference:.2g} in probability, and {tolerance:.2g} is "
+            f"The converted model differs from the original by {difference:.2g} in probability, and {TOLERANCE} is "
             "allowed: its architecture or its weights do not survive the conversion."
         )
     return difference
@@ -141,25 +137,6 @@ def _remove_graph(folder: Path) -> None:
 
 def _torch_is_installed() -> bool:
     return all(find_spec(name) is not None for name in ("torch", "transformers"))
-
-
-def _max_tokens(source: SourceFolder) -> int:
-    """Positions that the model has, or the tokenizer's own limit if that is less; huge limits mean none."""
-    positions = int(source.config.get("max_position_embeddings") or 512)
-    if source.model_type in _PADDED_POSITIONS:
-        positions -= _pad_token_id(source) + 1
-    limit = source.tokenizer_config.get("model_max_length")
-    limits = [positions, _ALLOWED_MAX_TOKENS]
-    if isinstance(limit, int | float) and limit >= 1:
-        limits.append(int(min(limit, positions)))
-    return min(limits)
-
-
-def _pad_token_id(source: SourceFolder) -> int:
-    pad = source.config.get("pad_token_id")
-    if pad is None:
-        return 1 if source.model_type in (*_PADDED_POSITIONS, "bart") else 0
-    return int(pad)
 
 
 def _checksums(source: SourceFolder, files: tuple[Path, ...]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zerostart.models.model_file import MODEL, Weight, write_model
-from zerostart.models.reference import Example, Reference
+from zerostart.models.reference import Reference
 
 if TYPE_CHECKING:
     import onnx
@@ -185,7 +185,7 @@ def _traceable(model_type: str) -> Iterator[None]:
 
     original = modeling_deberta.compute_attention_span
 
-    def compute_attention_span(query: "torch.Tensor", key: "torch.Tensor", limit: int) -> "torch.Tensor":
+    def compute_attention_span(query: "torch.Tensor", _: "torch.Tensor", limit: int) -> "torch.Tensor":
         return torch.as_tensor(query.size(-2)).clamp(max=limit)
 
     modeling_deberta.compute_attention_span = compute_attention_span

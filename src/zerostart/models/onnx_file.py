@@ -73,8 +73,8 @@ def _check_inputs(path: Path, inputs: "list[onnx.ValueInfoProto]") -> None:
     names = [each.name for each in inputs]
     if not {"input_ids", "attention_mask"} <= set(names) <= set(INPUTS):
         raise InvalidArtefact(
-            f"{path} has the inputs {', '.join(names)}: a model of pairs has input_ids, attention_mask and, if it tells "
-            "them apart, token_type_ids."
+            f"{path} has the inputs {', '.join(names)}: a model of pairs has input_ids, attention_mask and, if it "
+            "tells them apart, token_type_ids."
         )
     for each in inputs:
         dimensions = each.type.tensor_type.shape.dim
@@ -88,12 +88,11 @@ def _check_inputs(path: Path, inputs: "list[onnx.ValueInfoProto]") -> None:
 
 
 def _check_output(path: Path, outputs: Any, classes: int) -> None:
-    dimensions = outputs[0].type.tensor_type.shape.dim if len(outputs) == 1 else ()
-    columns = dimensions[1].dim_value if len(dimensions) == 2 else 0
-    if len(dimensions) != 2 or dimensions[0].dim_value or columns not in {0, classes}:
+    sizes = [dimension.dim_value for dimension in outputs[0].type.tensor_type.shape.dim] if len(outputs) == 1 else []
+    if len(sizes) != 2 or sizes[0] != 0 or sizes[1] not in {0, classes}:  # a size of 0 is one that is not fixed
         raise InvalidArtefact(
-            f"{path} has the outputs {', '.join(each.name for each in outputs)}: a classifier of pairs has one, of shape "
-            f"(pairs, {classes}). Export it for sequence classification."
+            f"{path} has the outputs {', '.join(each.name for each in outputs)}: a classifier of pairs has one, of "
+            f"shape (pairs, {classes}). Export it for sequence classification."
         )
 
 
@@ -143,7 +142,8 @@ def _external(path: Path, tensor: "onnx.TensorProto") -> tuple[NDArray[Any], Pat
     source = path.parent / location
     if not location or Path(location).name != location or location in {".", ".."} or "\\" in location:
         raise InvalidArtefact(
-            f"{path} reads {tensor.name} from {location!r}: only files of its own folder, by their plain names, are read."
+            f"{path} reads {tensor.name} from {location!r}: only files of its own folder, by their plain names, are "
+            "read."
         )
     if source.is_symlink() or not source.is_file():
         raise InvalidArtefact(f"{source} is missing or not a plain file, and {path.name} reads {tensor.name} from it.")

@@ -78,7 +78,7 @@ class Reference:
             return _softmax(self.model(**dict(zip(self.inputs, tensors, strict=True))).logits.numpy())
 
 
-def load_reference(source: SourceFolder, max_tokens: int) -> Reference:
+def load_reference(source: SourceFolder) -> Reference:
     """The model of `source` in torch. Raises MissingExtra without torch, InvalidArtefact if it cannot be loaded."""
     try:
         import torch
@@ -105,7 +105,7 @@ def load_reference(source: SourceFolder, max_tokens: int) -> Reference:
             f"{str(error)[:300]}"
         ) from error
     _refuse_missing(source, loading)
-    return Reference(model.eval(), _inputs(source, model), max_tokens)
+    return Reference(model.eval(), _inputs(source, model), source.max_tokens)
 
 
 def largest_difference(folder: Path, answers: list[Answer]) -> float:
@@ -159,8 +159,8 @@ def _refuse_missing(source: SourceFolder, loading: Mapping[str, Any]) -> None:
     missing = sorted(loading.get("missing_keys", ()))
     if missing:
         raise InvalidArtefact(
-            f"The weights in {source.path} lack {', '.join(missing[:3])}{' and more' * (len(missing) > 3)}: without them "
-            "the model would answer at random. Use a folder that holds a model trained for classification."
+            f"The weights in {source.path} lack {', '.join(missing[:3])}{' and more' * (len(missing) > 3)}: without "
+            "them the model would answer at random. Use a folder that holds a model trained for classification."
         )
 
 

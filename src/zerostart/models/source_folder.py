@@ -18,6 +18,9 @@ MAX_JSON_BYTES = 200 * 2**20
 CONFIG = "config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 INDEX = "model.safetensors.index.json"
+_ALLOWED_MAX_TOKENS = 8192
+# Positions are counted from after the padding id, so that the first ones of the table are not used.
+_PADDED_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
@@ -46,6 +49,29 @@ class SourceFolder:
             raise InvalidArtefact(
                 f"id2label in {self.path / CONFIG} is {str(id2label)[:80]!r}: write an object of numbers and names."
             ) from error
+
+    @property
+    def max_tokens(self) -> int:
+        """Positions that the model has, or the tokenizer's own limit if that is less; huge limits mean none."""
+        positions = self._number("max_position_embeddings", 512)
+        if self.model_type in _PADDED_POSITIONS:
+            positions -= self.pad_token_id + 1
+        limit = self.tokenizer_config.get("model_max_length")
+        own = positions if not isinstance(limit, int | float) or limit < 1 else int(min(limit, positions))
+        return min(own, positions, _ALLOWED_MAX_TOKENS)
+
+    @property
+    def pad_token_id(self) -> int:
+        """What pairs are padded with."""
+        return self._number("pad_token_id", 1 if self.model_type in (*_PADDED_POSITIONS, "bart") else 0)
+
+    def _number(self, key: str, default: int) -> int:
+        value = self.config.get(key)
+        if value is None:
+            return default
+        if not isinstance(value, int) or value < 0:
+            raise InvalidArtefact(f"{key} in {self.path / CONFIG} is {str(value)[:40]!r}: write a number.")
+        return value
 
     def file(self, name: str) -> Path | None:
         """The file of that name, if it is there."""
@@ -84,7 +110,9 @@ def read_json_object(path: Path) -> Mapping[str, Any]:
     """The object in a JSON file. Raises InvalidArtefact if it is too large, or not JSON, or not an object."""
     size = path.stat().st_size
     if size > MAX_JSON_BYTES:
-        raise InvalidArtefact(f"{path} has {size:,} bytes, and at most {MAX_JSON_BYTES:,} are read: it is no {path.name}.")
+        raise InvalidArtefact(
+            f"{path} has {size:,} bytes, and at most {MAX_JSON_BYTES:,} are read: it is no {path.name}."
+        )
     try:
         value = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -109,8 +137,8 @@ def _refuse_unsupported(path: Path, config: Mapping[str, Any], tokenizer_config:
     for name, document in ((CONFIG, config), (TOKENIZER_CONFIG, tokenizer_config)):
         if document.get("auto_map"):
             raise InvalidArtefact(
-                f"{path} needs code of its own (auto_map in {name}), which is never run. Use a model of an architecture "
-                "that transformers has."
+                f"{path} needs code of its own (auto_map in {name}), which is never run. Use a model of an "
+                "architecture that transformers has."
             )
     if config.get("quantization_config"):
         raise InvalidArtefact(

@@ -1,7 +1,7 @@
 """`tokenizer.json`: the source folder's own, or made of its vocabulary in an older form."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +26,11 @@ class _SlowTokenizer:
     do_lower_case: bool
     split_by_punct: bool
     keep_accents: bool
+    ids: dict[str, int] = field(default_factory=dict)
 
     def convert_tokens_to_ids(self, token: str) -> int:
         """The id of a special token."""
-        from sentencepiece import SentencePieceProcessor
-
-        return int(SentencePieceProcessor(model_file=self.vocab_file).piece_to_id(token))
+        return self.ids[token]
 
 
 def write_tokenizer(source: SourceFolder, folder: Path) -> tuple[Path, ...]:
@@ -54,7 +53,7 @@ def write_tokenizer(source: SourceFolder, folder: Path) -> tuple[Path, ...]:
             made = _from_sentence_piece(source, found[0]) if names is _SENTENCE_PIECE else _from_vocabulary(source)
         except ModuleNotFoundError as error:
             raise MissingExtra(
-                f"{source.path} has no {TOKENIZER}, and making it of {found[0].name} needs {error.name}: "
+                f"{source.path} has no {TOKENIZER}, and making it of {found[0].name} needs transformers: "
                 "run pip install 'zerostart[convert]'."
             ) from error
         made.save(str(folder / TOKENIZER))
@@ -67,10 +66,11 @@ def write_tokenizer(source: SourceFolder, folder: Path) -> tuple[Path, ...]:
 
 def _from_sentence_piece(source: SourceFolder, vocabulary: Path) -> "Tokenizer":
     """By transformers' converter, which keeps the model's own normalisation; its tokenizer classes drop that."""
-    import sentencepiece  # noqa: F401 - its absence is told by its own name
     from transformers.convert_slow_tokenizer import SLOW_TO_FAST_CONVERTERS
 
-    name = {"deberta-v2": "DebertaV2", "camembert": "Camembert", "albert": "Albert"}.get(source.model_type, "XLMRoberta")
+    name = {"deberta-v2": "DebertaV2", "camembert": "Camembert", "albert": "Albert"}.get(
+        source.model_type, "XLMRoberta"
+    )
     settings = source.tokenizer_config
     slow = _SlowTokenizer(
         str(vocabulary),
@@ -79,7 +79,9 @@ def _from_sentence_piece(source: SourceFolder, vocabulary: Path) -> "Tokenizer":
         keep_accents=bool(settings.get("keep_accents", False)),
     )
     try:
-        made: Tokenizer = SLOW_TO_FAST_CONVERTERS[f"{name}Tokenizer"](slow).converted()
+        converter = SLOW_TO_FAST_CONVERTERS[f"{name}Tokenizer"](slow)
+        slow.ids.update({piece: i for i, (piece, _) in enumerate(converter.vocab(converter.proto))})
+        made: Tokenizer = converter.converted()
     except Exception as error:
         raise InvalidArtefact(f"{vocabulary} is not a SentencePiece model that can be read: {error!r}.") from error
     _add_tokens(source, made)
