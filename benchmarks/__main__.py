@@ -1,6 +1,7 @@
 """Measure what the README claims: `make bench`. Ratios are of one run, medians of at least three repeats.
 
-python -m benchmarks [pipeline agreement endpoint cold memory size conversion job job_first_record job_beside job_memory]
+python -m benchmarks [pipeline agreement endpoint cold memory size conversion job job_first_record job_beside
+job_memory]
 """
 
 import json

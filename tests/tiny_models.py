@@ -174,11 +174,17 @@ ARCHITECTURES = {
     "bert": Architecture(word_piece_tokenizer, "BertConfig", _BODY, types=True),
     "distilbert": Architecture(word_piece_tokenizer, "DistilBertConfig", _DISTILBERT_BODY),
     "convbert": Architecture(
-        word_piece_tokenizer, "ConvBertConfig", _BODY | {"embedding_size": 32, "conv_kernel_size": 3}, types=True
+        word_piece_tokenizer,
+        "ConvBertConfig",
+        _BODY | {"num_attention_heads": 4, "embedding_size": 16, "conv_kernel_size": 3},
+        spread=0.3,
+        types=True,
     ),
     "electra": Architecture(word_piece_tokenizer, "ElectraConfig", _BODY | {"embedding_size": 16}, types=True),
     "roberta": Architecture(byte_level_tokenizer, "RobertaConfig", _ROBERTA_BODY | {"type_vocab_size": 1}),
-    "xlm-roberta": Architecture(xlm_roberta_tokenizer, "XLMRobertaConfig", _ROBERTA_BODY | {"type_vocab_size": 1}),
+    "xlm-roberta": Architecture(
+        xlm_roberta_tokenizer, "XLMRobertaConfig", _ROBERTA_BODY | {"type_vocab_size": 1}, spread=0.6
+    ),
     "mpnet": Architecture(byte_level_tokenizer, "MPNetConfig", _ROBERTA_BODY),
     "bart": Architecture(byte_level_tokenizer, "BartConfig", _BART_BODY, spread_name="init_std"),
     "deberta": Architecture(deberta_tokenizer, "DebertaConfig", _DEBERTA_BODY | {"pad_token_id": 1}, spread=0.3),

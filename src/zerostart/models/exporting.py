@@ -109,6 +109,8 @@ def _prepare(reference: Reference) -> None:
         _compute_last_layer_for_first_token(model)
     if model_type == "deberta-v2" and getattr(model.deberta.encoder, "position_buckets", 0) > 0:
         _look_up_log_buckets(model.deberta.encoder, reference.max_tokens)
+    if model_type == "convbert":
+        _mask_convolutions(model)
     if model_type == "mpnet":
         _look_up_position_bias(model.mpnet.encoder, reference.max_tokens)
 
@@ -135,6 +137,22 @@ def _compute_last_layer_for_first_token(model: Any) -> None:
         return layer.output(layer.intermediate(attended), attended)
 
     layer.forward = forward
+
+
+def _mask_convolutions(model: Any) -> None:
+    """ConvBERT's convolutions see the padding after a pair, so that its answer depends on how long its neighbours are.
+    With zeros there instead, which is what they see after a pair without padding, it does not.
+    """
+    held: dict[str, Any] = {}
+
+    def hold(_: Any, __: Any, arguments: dict[str, Any]) -> None:
+        held["mask"] = arguments["attention_mask"]
+
+    model.register_forward_pre_hook(hold, with_kwargs=True)
+    for layer in model.convbert.encoder.layer:
+        attention = layer.attention.self
+        attention.key_conv_attn_layer.register_forward_pre_hook(lambda _, inputs: inputs[0] * held["mask"][:, None])
+        attention.conv_out_layer.register_forward_hook(lambda _, __, output: output * held["mask"][:, :, None])
 
 
 def _look_up_log_buckets(encoder: Any, max_tokens: int) -> None:

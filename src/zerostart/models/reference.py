@@ -20,7 +20,7 @@ Probabilities = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Example:
-    """Pairs of token ids, padded, and the probabilities that the reference gives them once it was asked."""
+    """Pairs of token ids, padded; each array has shape (pairs, tokens)."""
 
     input_ids: NDArray[np.int64]
     attention_mask: NDArray[np.int64]
@@ -71,11 +71,15 @@ class Reference:
         return [Answer(example, self._probabilities(example)) for example in examples]
 
     def _probabilities(self, example: Example) -> Probabilities:
+        """Each pair by itself, without padding, since its neighbours must not change its answer."""
         import torch
 
-        tensors = (torch.from_numpy(array) for array in example.arrays(self.inputs))
-        with torch.inference_mode():
-            return _softmax(self.model(**dict(zip(self.inputs, tensors, strict=True))).logits.numpy())
+        rows = []
+        for i, length in enumerate(example.attention_mask.sum(axis=1)):
+            tensors = (torch.from_numpy(array[i : i + 1, :length]) for array in example.arrays(self.inputs))
+            with torch.inference_mode():
+                rows.append(self.model(**dict(zip(self.inputs, tensors, strict=True))).logits.numpy())
+        return _softmax(np.concatenate(rows))
 
 
 def load_reference(source: SourceFolder) -> Reference:
