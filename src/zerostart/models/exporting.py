@@ -1,8 +1,6 @@
 """From a torch model to an ONNX graph whose weights are written apart, so that they are in memory but once."""
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +9,6 @@ from zerostart.models.reference import Reference
 
 if TYPE_CHECKING:
     import onnx
-    import torch
 
 _OPSET = 17
 _FIRST_TOKEN_HEADS = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
@@ -24,9 +21,8 @@ def export(reference: Reference, folder: Path, *, half: bool, largest_file_bytes
     """
     import onnx
 
-    _prepare(reference)
-    with _traceable(reference.model.config.model_type):
-        _trace(reference, folder / MODEL)
+    _prepare(reference.model)
+    _trace(reference, folder / MODEL)
     graph = onnx.load(str(folder / MODEL))
     weights = _weights(graph, reference)
     write_model(graph, weights, folder, half=half, largest_file_bytes=largest_file_bytes)
@@ -102,17 +98,12 @@ def _fold_transposes(graph: "onnx.ModelProto", names: "set[str]") -> set[str]:
     return folded
 
 
-def _prepare(reference: Reference) -> None:
-    model_type = reference.model.config.model_type
-    model = reference.model
-    if model_type in _FIRST_TOKEN_HEADS:
+def _prepare(model: Any) -> None:
+    """Change what the trace would get wrong or do for nothing."""
+    if model.config.model_type in _FIRST_TOKEN_HEADS:
         _compute_last_layer_for_first_token(model)
-    if model_type == "deberta-v2" and getattr(model.deberta.encoder, "position_buckets", 0) > 0:
-        _look_up_log_buckets(model.deberta.encoder, reference.max_tokens)
-    if model_type == "convbert":
+    if model.config.model_type == "convbert":
         _mask_convolutions(model)
-    if model_type == "mpnet":
-        _look_up_position_bias(model.mpnet.encoder, reference.max_tokens)
 
 
 def _compute_last_layer_for_first_token(model: Any) -> None:
@@ -153,61 +144,3 @@ def _mask_convolutions(model: Any) -> None:
         attention = layer.attention.self
         attention.key_conv_attn_layer.register_forward_pre_hook(lambda _, inputs: inputs[0] * held["mask"][:, None])
         attention.conv_out_layer.register_forward_hook(lambda _, __, output: output * held["mask"][:, :, None])
-
-
-def _look_up_log_buckets(encoder: Any, max_tokens: int) -> None:
-    """DeBERTa rounds a logarithm up to find the bucket of a distance. Another runtime's logarithm is off by one bit and
-    at a whole number lands in another bucket, so the buckets are looked up in a table that torch computes now.
-    """
-    import torch
-    from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
-
-    distances = torch.arange(1 - max_tokens, max_tokens)
-    buckets = make_log_bucket_position(distances, encoder.position_buckets, encoder.max_relative_positions).long()
-
-    def get_rel_pos(hidden_states: Any, *_: Any) -> Any:
-        return buckets[_distances(hidden_states) + max_tokens - 1].unsqueeze(0)
-
-    encoder.get_rel_pos = get_rel_pos
-
-
-def _look_up_position_bias(encoder: Any, max_tokens: int) -> None:
-    """The same for MPNet, whose bias of attention depends on such a bucket."""
-    import torch
-
-    buckets = encoder.relative_position_bucket(-torch.arange(1 - max_tokens, max_tokens))
-
-    def compute_position_bias(states: Any, *_: Any, **__: Any) -> Any:
-        bias = encoder.relative_attention_bias(buckets[_distances(states) + max_tokens - 1])
-        return bias.permute([2, 0, 1]).unsqueeze(0)
-
-    encoder.compute_position_bias = compute_position_bias
-
-
-def _distances(states: Any) -> Any:
-    """Position of the query minus position of the key, shape (tokens, tokens)."""
-    import torch
-
-    positions = torch.arange(states.size(1))
-    return positions[:, None] - positions[None, :]
-
-
-@contextmanager
-def _traceable(model_type: str) -> Iterator[None]:
-    """DeBERTa (the first) cuts its table of positions by a Python number, which a trace keeps for every length."""
-    if model_type != "deberta":
-        yield
-        return
-    import torch
-    from transformers.models.deberta import modeling_deberta
-
-    original = modeling_deberta.compute_attention_span
-
-    def compute_attention_span(query: "torch.Tensor", _: "torch.Tensor", limit: int) -> "torch.Tensor":
-        return torch.as_tensor(query.size(-2)).clamp(max=limit)
-
-    modeling_deberta.compute_attention_span = compute_attention_span
-    try:
-        yield
-    finally:
-        modeling_deberta.compute_attention_span = original
