@@ -103,6 +103,7 @@ def test_weights_of_another_shape_are_refused(source: Path, tmp_path: Path) -> N
 
 
 def test_a_model_stored_in_half_precision_keeps_its_answers(source: Path, tmp_path: Path) -> None:
+    (source / "README.md").write_text("# Tiny")
     report = convert(source, tmp_path / "models", "acme/tiny", revision="r1", licence="MIT", languages=("en",))
     manifest = report.artefact.manifest
     assert (manifest.model_id, manifest.revision, manifest.licence) == ("acme/tiny", "r1", "MIT")
@@ -111,9 +112,9 @@ def test_a_model_stored_in_half_precision_keeps_its_answers(source: Path, tmp_pa
     assert 0 < report.max_probability_difference < 1e-3
     assert manifest.max_probability_difference == report.max_probability_difference
     assert report.origin == "exported from safetensors"
-    assert sorted(manifest.files) == ["model.onnx", "tokenizer.json"]
+    assert sorted(manifest.files) == ["README.md", "model.onnx", "tokenizer.json"]
     assert visible(tmp_path / "models") == ["acme--tiny"]
-    read = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+    read = ["README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
     assert manifest.sources == {name: sha256_of(source / name) for name in read}
 
 

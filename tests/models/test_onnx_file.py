@@ -67,6 +67,14 @@ def constant_elsewhere(model: Any) -> None:
     model.graph.node.append(helper.make_node("Constant", [], ["c"], value=tensor))
 
 
+def weight_of_another_size(model: Any) -> None:
+    model.graph.initializer[0].raw_data = b"12345"
+
+
+def weight_of_no_type(model: Any) -> None:
+    model.graph.initializer[0].data_type = 99
+
+
 SPOILED: list[tuple[Spoil, str]] = [
     (own_operator, r"com\.microsoft\.FusedAttention, which is not ONNX's own"),
     (own_operator_in_a_branch, r"acme\.Odd, which is not ONNX's own"),
@@ -80,6 +88,8 @@ SPOILED: list[tuple[Spoil, str]] = [
     (output_per_token, r"has one, of shape \(pairs, 3\)"),
     (two_classes, r"has one, of shape \(pairs, 3\)"),
     (constant_elsewhere, "lies outside of the file"),
+    (weight_of_another_size, "is broken"),
+    (weight_of_no_type, "is broken"),
 ]
 
 

@@ -149,8 +149,15 @@ def test_a_tokenizer_of_absurd_size_is_refused_unread(source: Path, tmp_path: Pa
         converted(source, tmp_path / "made")
 
 
+def test_a_tokenizer_that_cannot_be_read_is_refused(source: Path, tmp_path: Path) -> None:
+    (source / "tokenizer.json").write_text('{"model": {"type": "Odd"}}')
+    with pytest.raises(InvalidArtefact, match=r"tokenizer\.json is not a tokenizer that can be read"):
+        converted(source, tmp_path / "made")
+
+
 def test_without_transformers_the_extra_is_named(old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train(old, "spm.model", DEBERTA)
-    monkeypatch.setitem(sys.modules, "transformers", None)
+    for name in ("transformers", "transformers.convert_slow_tokenizer"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingExtra, match=r"of spm\.model needs transformers: run pip install 'zerostart\[convert\]'"):
         converted(old, tmp_path / "made")

@@ -73,9 +73,10 @@ def convert(
     with making(models_folder, name) as folder:
         made_of = write_tokenizer(opened, folder)
         graph = _write_graph(opened, folder, half=half_weights, largest_file_bytes=largest_file_bytes)
-        card = card or source / "README.md"
-        if card.is_file():
-            shutil.copyfile(card, folder / "README.md")
+        own_card = opened.file("README.md")
+        if chosen := card or own_card:
+            shutil.copyfile(chosen, folder / "README.md")
+            made_of = (*made_of, chosen) if chosen == own_card else made_of
         manifest = Manifest(
             model_id=model_id,
             revision=revision,

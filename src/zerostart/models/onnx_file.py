@@ -21,7 +21,7 @@ _OUTPUT = "logits"
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """A graph without its weights, and the weights; `sources` are the files that they come from."""
+    """A graph without its weights, and the weights. `sources` are the files that they come from."""
 
     path: Path
     graph: "onnx.ModelProto"
@@ -47,8 +47,17 @@ def read_onnx(path: Path, classes: int) -> OnnxFile:
         model = onnx.load(str(path), load_external_data=False)
     except Exception as error:
         raise InvalidArtefact(f"{path} is not an ONNX file: {str(error)[:200]}. Fetch it again.") from error
+    try:
+        return _checked(path, model, classes)
+    except InvalidArtefact:
+        raise
+    except Exception as error:
+        raise InvalidArtefact(f"{path} is broken: {str(error)[:200]}. Fetch it again.") from error
+
+
+def _checked(path: Path, model: "onnx.ModelProto", classes: int) -> OnnxFile:
     _refuse_own_operators(path, model)
-    initializers = {each.name: each for each in model.graph.initializer}
+    initializers = {each.name for each in model.graph.initializer}
     _check_inputs(path, [each for each in model.graph.input if each.name not in initializers])
     _check_output(path, model.graph.output, classes)
     weights, sources = _take_weights(path, model)
@@ -130,6 +139,7 @@ def _take_weights(path: Path, model: "onnx.ModelProto") -> tuple[list[Weight], l
     for value in [each for each in model.graph.input if each.name in names]:
         model.graph.input.remove(value)
     del model.graph.initializer[:]
+    model.ir_version = max(model.ir_version, 4)  # before it, weights had to be inputs too
     return weights, sorted(sources)
 
 

@@ -155,7 +155,7 @@ def _blank(pairs: int, tokens: int) -> EncodedBatch:
 def _inputs(source: SourceFolder, model: Any) -> tuple[str, ...]:
     """Token types only where the model tells them apart and its tokenizer gives them."""
     named = source.tokenizer_config.get("model_input_names") or INPUTS
-    typed = getattr(model.config, "type_vocab_size", 0) > 1 and "token_type_ids" in named
+    typed = (getattr(model.config, "type_vocab_size", 0) or 0) > 1 and "token_type_ids" in named
     return INPUTS if typed else INPUTS[:2]
 
 

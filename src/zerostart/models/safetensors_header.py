@@ -7,7 +7,7 @@ from typing import Any
 
 from zerostart.errors import InvalidArtefact
 
-MAX_HEADER_BYTES = 100_000_000
+MAX_HEADER_BYTES = 16 * 2**20
 _BITS = {"BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8} | {
     **dict.fromkeys(("I16", "U16", "F16", "BF16"), 16),
     **dict.fromkeys(("I32", "U32", "F32"), 32),
@@ -23,8 +23,10 @@ def check_safetensors(path: Path) -> None:
     held = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        if held < 8 or length > MAX_HEADER_BYTES or length > held - 8:
-            raise _broken(path, f"its header claims {length:,} bytes, and the file has {held:,} in all")
+        if held < 8 or length > min(MAX_HEADER_BYTES, held - 8):
+            raise _broken(
+                path, f"its header claims {length:,} bytes, of {held:,} in all and at most {MAX_HEADER_BYTES:,}"
+            )
         header = file.read(length)
     try:
         tensors = json.loads(header)

@@ -14,7 +14,8 @@ from typing import Any
 from zerostart.errors import InvalidArtefact
 from zerostart.models.safetensors_header import check_safetensors
 
-MAX_JSON_BYTES = 200 * 2**20
+MAX_JSON_BYTES = 16 * 2**20
+MAX_TOKENIZER_BYTES = 200 * 2**20
 CONFIG = "config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 INDEX = "model.safetensors.index.json"
@@ -108,11 +109,7 @@ def open_source_folder(path: Path) -> SourceFolder:
 
 def read_json_object(path: Path) -> Mapping[str, Any]:
     """The object in a JSON file. Raises InvalidArtefact if it is too large, or not JSON, or not an object."""
-    size = path.stat().st_size
-    if size > MAX_JSON_BYTES:
-        raise InvalidArtefact(
-            f"{path} has {size:,} bytes, and at most {MAX_JSON_BYTES:,} are read: it is no {path.name}."
-        )
+    refuse_larger(path, MAX_JSON_BYTES)
     try:
         value = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -120,6 +117,13 @@ def read_json_object(path: Path) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise InvalidArtefact(f"{path} holds no JSON object. Fetch it again.")
     return value
+
+
+def refuse_larger(path: Path, limit: int) -> None:
+    """Return if a file has at most `limit` bytes. Raises InvalidArtefact otherwise, without reading it."""
+    size = path.stat().st_size
+    if size > limit:
+        raise InvalidArtefact(f"{path} has {size:,} bytes, and at most {limit:,} are read: it is no {path.name}.")
 
 
 def _refuse_links(path: Path) -> None:

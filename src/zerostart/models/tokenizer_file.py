@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from zerostart.errors import InvalidArtefact, MissingExtra
 from zerostart.models.artefact import TOKENIZER
-from zerostart.models.source_folder import MAX_JSON_BYTES, SourceFolder, read_json_object
+from zerostart.models.source_folder import MAX_TOKENIZER_BYTES, SourceFolder, read_json_object, refuse_larger
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -39,10 +39,8 @@ def write_tokenizer(source: SourceFolder, folder: Path) -> tuple[Path, ...]:
     Raises InvalidArtefact if there is nothing to make it of, MissingExtra without transformers where it has to be made.
     """
     if own := source.file(TOKENIZER):
-        if own.stat().st_size > MAX_JSON_BYTES:
-            raise InvalidArtefact(
-                f"{own} has {own.stat().st_size:,} bytes, and at most {MAX_JSON_BYTES:,} are read: it is no tokenizer."
-            )
+        refuse_larger(own, MAX_TOKENIZER_BYTES)
+        _refuse_unreadable(own)
         shutil.copyfile(own, folder / TOKENIZER)
         return (own,)
     for names in (_SENTENCE_PIECE, _WORD_PIECE, _BYTE_PAIRS):
@@ -62,6 +60,15 @@ def write_tokenizer(source: SourceFolder, folder: Path) -> tuple[Path, ...]:
         f"{source.path / TOKENIZER} is missing, and so is a vocabulary to make it of ({', '.join(_SENTENCE_PIECE)}, "
         "vocab.txt, or vocab.json with merges.txt). Fetch the folder again."
     )
+
+
+def _refuse_unreadable(path: Path) -> None:
+    from tokenizers import Tokenizer
+
+    try:
+        Tokenizer.from_file(str(path))
+    except Exception as error:
+        raise InvalidArtefact(f"{path} is not a tokenizer that can be read: {str(error)[:200]}.") from error
 
 
 def _from_sentence_piece(source: SourceFolder, vocabulary: Path) -> "Tokenizer":
