@@ -1,6 +1,7 @@
 """Measure what the README claims: `make bench`. Ratios are of one run, medians of at least three repeats.
 
-python -m benchmarks [pipeline agreement endpoint cold memory size job job_first_record job_beside job_memory]
+python -m benchmarks [pipeline agreement endpoint cold memory size conversion job job_first_record job_beside
+job_memory]
 """
 
 import json
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import endpoint, footprint, throughput, transform
+from benchmarks import conversion, endpoint, footprint, throughput, transform
 
 RESULTS = Path(__file__).parent / "results"
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
@@ -20,6 +21,7 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "cold": footprint.cold_start,
     "memory": footprint.peak_memory,
     "size": footprint.install_size,
+    "conversion": conversion.real_size,
     "job": transform.throughput,
     "job_first_record": transform.first_record,
     "job_beside": transform.beside,

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ LABELS = ["travel", "cooking", "finance", "sport"]
 
 
 _BERT_SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+_ROBERTA_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 _WORDS = sorted({word for sentence in SENTENCES for word in re.findall(r"\w+", sentence.lower())})
 _LETTERS = list("abcdefghijklmnopqrstuvwxyz0123456789.,'")
 
@@ -48,10 +50,22 @@ def word_piece_tokenizer() -> Tokenizer:
 
 def byte_level_tokenizer() -> Tokenizer:
     """RoBERTa's and BART's: <s> premise </s></s> hypothesis </s>."""
+    tokenizer = _byte_pairs(_ROBERTA_SPECIAL)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    return tokenizer
+
+
+def unigram_tokenizer() -> Tokenizer:
+    """DeBERTa-v2's: SentencePiece unigrams in BERT's template."""
+    tokenizer = _unigrams(_BERT_SPECIAL, unk_id=1)
+    tokenizer.post_processor = _bert_template(tokenizer)
+    return tokenizer
+
+
+def _byte_pairs(special: list[str]) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     trainer = trainers.BpeTrainer(
         vocab_size=400,
         special_tokens=special,
@@ -59,20 +73,20 @@ def byte_level_tokenizer() -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator(SENTENCES, trainer)
-    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    if "[CLS]" in special:
+        tokenizer.post_processor = _bert_template(tokenizer)
     return tokenizer
 
 
-def unigram_tokenizer() -> Tokenizer:
-    """DeBERTa-v2's: SentencePiece unigrams in BERT's template, written down too."""
+def _unigrams(special: list[str], unk_id: int) -> Tokenizer:
+    """The vocabulary is written down too."""
     letters = [*_LETTERS, *"ABCDEFGHIJKLMNOPQRSTUVWXYZ", "▁"]
-    pieces = [(piece, 0.0) for piece in _BERT_SPECIAL]
+    pieces = [(piece, 0.0) for piece in special]
     pieces += [(letter, -6.0) for letter in letters] + [(f"▁{word}", -4.0) for word in _WORDS]
-    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=1, byte_fallback=False))
-    tokenizer.add_special_tokens(_BERT_SPECIAL)
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=unk_id, byte_fallback=False))
+    tokenizer.add_special_tokens(special)
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    tokenizer.post_processor = _bert_template(tokenizer)
     return tokenizer
 
 
@@ -83,27 +97,53 @@ def _bert_template(tokenizer: Tokenizer) -> processors.TemplateProcessing:
     )
 
 
-TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
-    "bert": word_piece_tokenizer,
-    "roberta": byte_level_tokenizer,
-    "bart": byte_level_tokenizer,
-    "deberta-v2": unigram_tokenizer,
-}
-_BERT_TOKENS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-_ROBERTA_TOKENS = {
-    "pad_token": "<pad>",
-    "unk_token": "<unk>",
-    "cls_token": "<s>",
-    "sep_token": "</s>",
-    "bos_token": "<s>",
-    "eos_token": "</s>",
-}
+def deberta_tokenizer() -> Tokenizer:
+    """DeBERTa's first: byte pairs in BERT's template."""
+    return _byte_pairs(["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"])
+
+
+def xlm_roberta_tokenizer() -> Tokenizer:
+    """XLM-RoBERTa's: SentencePiece unigrams in RoBERTa's template."""
+    tokenizer = _unigrams(_ROBERTA_SPECIAL, unk_id=3)
+    special = [(token, tokenizer.token_to_id(token)) for token in ("<s>", "</s>")]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=special
+    )
+    return tokenizer
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A tiny model of one architecture: its tokenizer, the name of its config class, and what the config says.
+
+    `spread` is the standard deviation of the weights: wide enough for logits to differ clearly. With 0.5, DeBERTa's
+    scores in fp32 are 1e-5 off those in fp64 in torch itself, which leaves nothing to compare.
+    """
+
+    tokenizer: Callable[[], Tokenizer]
+    config: str
+    body: dict[str, Any] = field(default_factory=dict)
+    spread: float = 0.4
+    spread_name: str = "initializer_range"
+    types: bool = False
+
+
 _BODY: dict[str, Any] = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
     "intermediate_size": 48,
     "max_position_embeddings": MAX_TOKENS,
+    "pad_token_id": 0,
+}
+_ROBERTA_BODY = _BODY | {"max_position_embeddings": MAX_TOKENS + 2, "pad_token_id": 1}
+_DISTILBERT_BODY = {
+    "dim": 32,
+    "n_layers": 2,
+    "n_heads": 2,
+    "hidden_dim": 48,
+    "max_position_embeddings": MAX_TOKENS,
+    "pad_token_id": 0,
 }
 _BART_BODY: dict[str, Any] = {
     "d_model": 32,
@@ -119,65 +159,73 @@ _BART_BODY: dict[str, Any] = {
     "eos_token_id": 2,
     "decoder_start_token_id": 2,
 }
+_DEBERTA_BODY: dict[str, Any] = _BODY | {
+    "relative_attention": True,
+    "position_biased_input": False,
+    "pos_att_type": ["p2c", "c2p"],
+    "type_vocab_size": 0,
+}
+_BUCKETS = {"position_buckets": 16, "norm_rel_ebd": "layer_norm", "share_att_key": True}
+# Texts are longer than the window of its local layers, of which there are two; the first layer is global.
+_MODERNBERT_BODY = _BODY | {"num_hidden_layers": 3, "global_attn_every_n_layers": 3, "local_attention": 8}
+_MODERNBERT_TOKENS = dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"), 2)
+
+ARCHITECTURES = {
+    "bert": Architecture(word_piece_tokenizer, "BertConfig", _BODY, types=True),
+    "distilbert": Architecture(word_piece_tokenizer, "DistilBertConfig", _DISTILBERT_BODY),
+    "convbert": Architecture(
+        word_piece_tokenizer,
+        "ConvBertConfig",
+        _BODY | {"num_attention_heads": 4, "embedding_size": 16, "conv_kernel_size": 3},
+        spread=0.3,
+        types=True,
+    ),
+    "electra": Architecture(word_piece_tokenizer, "ElectraConfig", _BODY | {"embedding_size": 16}, types=True),
+    "roberta": Architecture(byte_level_tokenizer, "RobertaConfig", _ROBERTA_BODY | {"type_vocab_size": 1}),
+    "xlm-roberta": Architecture(
+        xlm_roberta_tokenizer, "XLMRobertaConfig", _ROBERTA_BODY | {"type_vocab_size": 1}, spread=0.6
+    ),
+    "mpnet": Architecture(byte_level_tokenizer, "MPNetConfig", _ROBERTA_BODY),
+    "bart": Architecture(byte_level_tokenizer, "BartConfig", _BART_BODY, spread_name="init_std"),
+    "deberta": Architecture(deberta_tokenizer, "DebertaConfig", _DEBERTA_BODY | {"pad_token_id": 1}, spread=0.3),
+    "deberta-v2": Architecture(unigram_tokenizer, "DebertaV2Config", _DEBERTA_BODY | _BUCKETS, spread=0.3),
+    "modernbert": Architecture(deberta_tokenizer, "ModernBertConfig", _MODERNBERT_BODY | _MODERNBERT_TOKENS),
+}
 
 
 def build_source(
     folder: Path, kind: str, classes: Sequence[str] = THREE_CLASSES, *, spread: float | None = None
 ) -> Path:
-    """Write a random model of the architecture `kind`, whose id2label is `classes`; returns `folder`.
-
-    `spread` is the standard deviation of the weights: wide enough for logits to differ clearly. With 0.5, DeBERTa's
-    scores in fp32 are 1e-5 off those in fp64 in torch itself, which leaves nothing to compare.
-    """
+    """Write a random model of the architecture `kind`, whose id2label is `classes`; returns `folder`."""
     import torch
     import transformers
 
+    architecture = ARCHITECTURES[kind]
     folder.mkdir(parents=True)
-    tokenizer = TOKENIZERS[kind]()
+    tokenizer = architecture.tokenizer()
     tokenizer.save(str(folder / "tokenizer.json"))
-    config = _config(transformers, kind, vocab_size=tokenizer.get_vocab_size())
-    setattr(
-        config, "init_std" if kind == "bart" else "initializer_range", spread or (0.3 if kind == "deberta-v2" else 0.4)
+    config = getattr(transformers, architecture.config)(
+        vocab_size=tokenizer.get_vocab_size(),
+        id2label=dict(enumerate(classes)),
+        label2id={name: i for i, name in enumerate(classes)},
+        **architecture.body | {architecture.spread_name: spread or architecture.spread},
     )
-    config.id2label = dict(enumerate(classes))
-    config.label2id = {name: i for i, name in enumerate(classes)}
     torch.manual_seed(0)
     transformers.AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
-    tokens = _ROBERTA_TOKENS if kind in {"roberta", "bart"} else _BERT_TOKENS
-    names = (
-        ["input_ids", "attention_mask"]
-        if kind in {"roberta", "bart"}
-        else ["input_ids", "token_type_ids", "attention_mask"]
-    )
-    settings = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": MAX_TOKENS,
-        "model_input_names": names,
-    }
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings | tokens))
+    (folder / "tokenizer_config.json").write_text(json.dumps(_tokenizer_config(tokenizer, types=architecture.types)))
     return folder
 
 
-def _config(transformers: Any, kind: str, vocab_size: int) -> Any:
-    if kind == "bert":
-        return transformers.BertConfig(vocab_size=vocab_size, pad_token_id=0, **_BODY)
-    if kind == "roberta":
-        body = _BODY | {"max_position_embeddings": MAX_TOKENS + 2}
-        return transformers.RobertaConfig(vocab_size=vocab_size, pad_token_id=1, type_vocab_size=1, **body)
-    if kind == "bart":
-        return transformers.BartConfig(vocab_size=vocab_size, **_BART_BODY)
-    return transformers.DebertaV2Config(
-        vocab_size=vocab_size,
-        pad_token_id=0,
-        type_vocab_size=0,
-        relative_attention=True,
-        position_buckets=16,
-        norm_rel_ebd="layer_norm",
-        share_att_key=True,
-        pos_att_type=["p2c", "c2p"],
-        position_biased_input=False,
-        **_BODY,
-    )
+def _tokenizer_config(tokenizer: Tokenizer, *, types: bool) -> dict[str, Any]:
+    names = ("pad_token", "unk_token", "cls_token", "sep_token")
+    bert = tokenizer.token_to_id("[CLS]") is not None
+    tokens = ("[PAD]", "[UNK]", "[CLS]", "[SEP]") if bert else ("<pad>", "<unk>", "<s>", "</s>")
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": MAX_TOKENS,
+        "model_input_names": ["input_ids", "attention_mask", *(["token_type_ids"] if types else [])],
+        **dict(zip(names, tokens, strict=True)),
+    }
 
 
 def rename_classes(source: Path, folder: Path, classes: Sequence[str]) -> Path:

@@ -31,7 +31,7 @@ def main() -> None:
         card=arguments.card,
     )
     print(f"{report.artefact.folder}: {report.artefact.size_bytes / 1e6:.1f} MB")
-    print(f"largest probability difference from the original: {report.max_probability_difference:.2g}")
+    print(f"{report.origin}; largest probability difference from the original: {report.max_probability_difference}")
 
 
 if __name__ == "__main__":

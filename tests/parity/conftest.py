@@ -11,7 +11,7 @@ import pytest
 from tests.tiny_models import THREE_CLASSES, build_source, copy_artefact, rename_classes
 from zerostart.bootstrap.classifier import build_classifier
 from zerostart.models.artefact import write_manifest
-from zerostart.models.conversion import convert
+from zerostart.models.conversion import ConversionReport, convert
 from zerostart.models.local_artefacts import LocalArtefacts
 from zerostart.pipelines import ZeroShotClassificationPipeline
 from zerostart.settings import Settings
@@ -27,6 +27,7 @@ class Zoo:
     home: Path
     pipelines: dict[str, Call] = field(default_factory=dict)
     loaded: dict[tuple[str, str], ZeroShotClassificationPipeline] = field(default_factory=dict)
+    reports: dict[str, ConversionReport] = field(default_factory=dict)
 
     @property
     def models_folder(self) -> Path:
@@ -56,7 +57,7 @@ class Zoo:
         model_id = f"{kind}-{len(classes)}"
         if not (self.sources / model_id).exists():
             source = build_source(self.sources / model_id, kind, classes)
-            convert(source, self.models_folder, model_id, half_weights=False)
+            self.reports[model_id] = convert(source, self.models_folder, model_id, half_weights=False)
         return model_id
 
     def rename(self, model_id: str, new_id: str, classes: tuple[str, ...]) -> str:

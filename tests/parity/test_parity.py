@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.parity.conftest import Zoo
-from tests.tiny_models import LABELS, MAX_TOKENS, SENTENCES, TOKENIZERS
+from tests.tiny_models import ARCHITECTURES, LABELS, MAX_TOKENS, SENTENCES
 
-pytestmark = pytest.mark.slow  # converting takes 10 to 25 s a model
+pytestmark = pytest.mark.slow  # each model is converted first
 
 ENGINES = ("openvino", "onnxruntime")
 LONG = " ".join(SENTENCES * 3)
@@ -41,7 +41,7 @@ def assert_equal(actual: Any, expected: Any) -> None:
     np.testing.assert_allclose(actual["scores"], expected["scores"], rtol=0, atol=1e-5)
 
 
-@pytest.fixture(scope="module", params=list(TOKENIZERS))
+@pytest.fixture(scope="module", params=list(ARCHITECTURES))
 def model_id(request: pytest.FixtureRequest, zoo: Zoo) -> str:
     return zoo.ensure(request.param)
 
@@ -52,6 +52,13 @@ def test_scores_equal_the_pipelines(zoo: Zoo, model_id: str, engine: str, call: 
     texts, arguments = CALLS[call]
     actual = zoo.zerostart(model_id, engine)(texts, **arguments)
     assert_equal(actual, zoo.hugging_face(model_id)(texts, **arguments))
+
+
+def test_the_conversion_compared_other_shapes_and_found_the_same(zoo: Zoo, model_id: str) -> None:
+    """A pair of 5 tokens, padded pairs, and pairs as long as the model reads."""
+    difference = zoo.reports[model_id].max_probability_difference
+    assert difference is not None
+    assert difference < 1e-5
 
 
 def test_the_models_tell_texts_and_labels_apart(zoo: Zoo, model_id: str) -> None:
@@ -66,11 +73,15 @@ def test_the_long_text_is_longer_than_the_model(zoo: Zoo, model_id: str) -> None
     assert result["long_text"]["dropped_tokens"] > MAX_TOKENS // 2
 
 
+@pytest.mark.parametrize("kind", ["bert", "deberta-v2"])
 @pytest.mark.parametrize("classes", [("entailment", "not_entailment"), ("not_entailment", "entailment")])
 @pytest.mark.parametrize("multi_label", [False, True])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_two_class_heads_in_either_order(zoo: Zoo, classes: tuple[str, ...], multi_label: bool, engine: str) -> None:
-    two_classes = zoo.rename(zoo.ensure("bert", ("entailment", "not_entailment")), f"two-{classes[0]}", classes)
+def test_two_class_heads_in_either_order(
+    zoo: Zoo, classes: tuple[str, ...], kind: str, multi_label: bool, engine: str
+) -> None:
+    model_id = zoo.ensure(kind, ("entailment", "not_entailment"))
+    two_classes = zoo.rename(model_id, f"{kind}-two-{classes[0]}", classes)
     arguments = {"candidate_labels": LABELS, "multi_label": multi_label}
     expected = zoo.hugging_face(two_classes)(list(SENTENCES), **arguments)
     assert_equal(zoo.zerostart(two_classes, engine)(list(SENTENCES), **arguments), expected)
