@@ -31,7 +31,7 @@ def test_what_is_no_number_of_labels_is_refused(value: object) -> None:
 
 
 def test_auto_is_for_many_labels() -> None:
-    assert (shortlist_size("auto", 30), shortlist_size("auto", 31), shortlist_size("auto", 150)) == (30, 20, 20)
+    assert (shortlist_size("auto", 30), shortlist_size("auto", 31), shortlist_size("auto", 150)) == (30, 10, 10)
     assert (shortlist_size(None, 150), shortlist_size(10, 150), shortlist_size(10, 4)) == (150, 10, 4)
     assert (written_shortlist("12", "x"), written_shortlist("auto", "x"), written_shortlist("", "x")) == (
         12,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from zerostart.errors import InvalidArtefact
 from zerostart.models.artefact import Artefact, Manifest, read_artefact, sha256_of, write_manifest
+from zerostart.models.embedder import MODULES, POOLING_CONFIG, SENTENCE_CONFIG
 from zerostart.models.exporting import export
 from zerostart.models.local_artefacts import folder_name
 from zerostart.models.making import making
@@ -23,6 +24,7 @@ from zerostart.models.tokenizer_file import write_tokenizer
 from zerostart.nli.head import find_nli_head
 
 TOLERANCE = 1e-3
+_DESCRIBING = (CONFIG, TOKENIZER_CONFIG, INDEX, MODULES, POOLING_CONFIG, SENTENCE_CONFIG)
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ def convert(
     """
     name = folder_name(model_id)
     opened = open_source_folder(source)
-    find_nli_head(opened.classes)
+    if opened.pooling is None:
+        find_nli_head(opened.classes)
     with making(models_folder, name) as folder:
         made_of = write_tokenizer(opened, folder)
         graph = _write_graph(opened, folder, half=half_weights, largest_file_bytes=largest_file_bytes)
@@ -81,6 +84,8 @@ def convert(
             model_id=model_id,
             revision=revision,
             architecture=opened.model_type,
+            kind="nli" if opened.pooling is None else "embedding",
+            dimension=0 if opened.pooling is None else opened.dimension,
             classes=opened.classes,
             max_tokens=opened.max_tokens,
             pad_token_id=opened.pad_token_id,
@@ -142,5 +147,5 @@ def _torch_is_installed() -> bool:
 
 def _checksums(source: SourceFolder, files: tuple[Path, ...]) -> dict[str, str]:
     """sha256 of each file that was read, by its path in the folder."""
-    described = [each for name in (CONFIG, TOKENIZER_CONFIG, INDEX) if (each := source.file(name))]
+    described = [each for name in _DESCRIBING if (each := source.file(name))]
     return {str(path.relative_to(source.path)): sha256_of(path) for path in sorted({*described, *files})}

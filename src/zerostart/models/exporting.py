@@ -21,7 +21,7 @@ def export(reference: Reference, folder: Path, *, half: bool, largest_file_bytes
     """
     import onnx
 
-    _prepare(reference.model)
+    _prepare(reference)
     _trace(reference, folder / MODEL)
     graph = onnx.load(str(folder / MODEL))
     weights = _weights(graph, reference)
@@ -98,9 +98,10 @@ def _fold_transposes(graph: "onnx.ModelProto", names: "set[str]") -> set[str]:
     return folded
 
 
-def _prepare(model: Any) -> None:
+def _prepare(reference: Reference) -> None:
     """Change what the trace would get wrong or do for nothing."""
-    if model.config.model_type in _FIRST_TOKEN_HEADS:
+    model = reference.model
+    if model.config.model_type in _FIRST_TOKEN_HEADS and not reference.embeds:
         _compute_last_layer_for_first_token(model)
     if model.config.model_type == "convbert":
         _mask_convolutions(model)

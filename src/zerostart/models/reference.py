@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from zerostart.engines.base import EncodedBatch, EngineOptions
 from zerostart.engines.registry import load_engine
 from zerostart.errors import InvalidArtefact, MissingExtra
+from zerostart.models.embedder import embedder
 from zerostart.models.source_folder import SourceFolder
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _LONGEST_COMPARED = 512
-Probabilities = NDArray[np.float64]
+Rows = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -33,19 +34,21 @@ class Example:
 
 @dataclass(frozen=True)
 class Answer:
-    """An example and the probabilities that the reference answers, shape (pairs, classes)."""
+    """An example and what the reference answers: probabilities, shape (pairs, classes), or embeddings of length 1."""
 
     example: Example
-    probabilities: Probabilities
+    expected: Rows
+    embeds: bool = False
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A torch model in memory, and the names of its inputs."""
+    """A torch model in memory, and the names of its inputs. One that `embeds` answers embeddings in place of logits."""
 
     model: Any
     inputs: tuple[str, ...]
     max_tokens: int
+    embeds: bool = False
 
     def example(self, pairs: int, tokens: int) -> Example:
         """Random pairs of random lengths, the first as long as all, in the form that the model's tokenizer gives."""
@@ -68,9 +71,9 @@ class Reference:
         """What the model answers at a few shapes: short, padded, and as long as it reads (or 512 tokens)."""
         longest = min(self.max_tokens, _LONGEST_COMPARED)
         examples = [self.example(*shape) for shape in ((1, 5), (5, min(33, longest)), (2, longest))]
-        return [Answer(example, self._probabilities(example)) for example in examples]
+        return [Answer(example, self._rows(example), self.embeds) for example in examples]
 
-    def _probabilities(self, example: Example) -> Probabilities:
+    def _rows(self, example: Example) -> Rows:
         """Each pair by itself, without padding, since its neighbours must not change its answer."""
         import torch
 
@@ -79,7 +82,7 @@ class Reference:
             tensors = (torch.from_numpy(array[i : i + 1, :length]) for array in example.arrays(self.inputs))
             with torch.inference_mode():
                 rows.append(self.model(**dict(zip(self.inputs, tensors, strict=True))).logits.numpy())
-        return _softmax(np.concatenate(rows))
+        return _comparable(np.concatenate(rows), embeds=self.embeds)
 
 
 def load_reference(source: SourceFolder) -> Reference:
@@ -94,7 +97,8 @@ def load_reference(source: SourceFolder) -> Reference:
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     try:
-        model, loading = transformers.AutoModelForSequenceClassification.from_pretrained(
+        architecture = transformers.AutoModel if source.pooling else transformers.AutoModelForSequenceClassification
+        model, loading = architecture.from_pretrained(
             source.path,
             dtype=torch.float32,
             attn_implementation="eager",
@@ -109,7 +113,10 @@ def load_reference(source: SourceFolder) -> Reference:
             f"{str(error)[:300]}"
         ) from error
     _refuse_missing(source, loading)
-    return Reference(model.eval(), _inputs(source, model), source.max_tokens)
+    inputs = _inputs(source, model)
+    if source.pooling:
+        return Reference(embedder(model, source.pooling).eval(), inputs, source.max_tokens, embeds=True)
+    return Reference(model.eval(), inputs, source.max_tokens)
 
 
 def largest_difference(folder: Path, answers: list[Answer]) -> float:
@@ -117,14 +124,14 @@ def largest_difference(folder: Path, answers: list[Answer]) -> float:
 
     Raises InvalidArtefact if the engine cannot run it.
     """
-    classes = answers[0].probabilities.shape[1]
+    classes = answers[0].expected.shape[1]
     try:
         engine = load_engine("openvino", folder, classes, EngineOptions(precision="fp32"))
         differences = []
         for answer in answers:
             example = answer.example
             batch = EncodedBatch(example.input_ids, example.attention_mask, example.token_type_ids)
-            differences.append(np.abs(_softmax(engine.logits(batch)) - answer.probabilities).max())
+            differences.append(np.abs(_comparable(engine.logits(batch), embeds=answer.embeds) - answer.expected).max())
         engine.close()
     except Exception as error:
         raise InvalidArtefact(f"The engine cannot run the model: {str(error)[:300]}") from error
@@ -160,7 +167,8 @@ def _inputs(source: SourceFolder, model: Any) -> tuple[str, ...]:
 
 
 def _refuse_missing(source: SourceFolder, loading: Mapping[str, Any]) -> None:
-    missing = sorted(loading.get("missing_keys", ()))
+    unused = "pooler." if source.pooling else None  # an embedding is pooled otherwise
+    missing = sorted(key for key in loading.get("missing_keys", ()) if not (unused and key.startswith(unused)))
     if missing:
         raise InvalidArtefact(
             f"The weights in {source.path} lack {', '.join(missing[:3])}{' and more' * (len(missing) > 3)}: without "
@@ -168,8 +176,11 @@ def _refuse_missing(source: SourceFolder, loading: Mapping[str, Any]) -> None:
         )
 
 
-def _softmax(logits: Any) -> Probabilities:
-    values = np.asarray(logits, dtype=np.float64)
+def _comparable(rows: Any, *, embeds: bool) -> Rows:
+    """Probabilities of logits; embeddings as they are."""
+    values = np.asarray(rows, dtype=np.float64)
+    if embeds:
+        return values
     powers = np.exp(values - values.max(axis=1, keepdims=True))
-    result: Probabilities = powers / powers.sum(axis=1, keepdims=True)
+    result: Rows = powers / powers.sum(axis=1, keepdims=True)
     return result

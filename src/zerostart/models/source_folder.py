@@ -7,11 +7,12 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from zerostart.errors import InvalidArtefact
+from zerostart.models.embedder import MODULES, POOLING_CONFIG, SENTENCE_CONFIG, pooling_of
 from zerostart.models.safetensors_header import check_safetensors
 
 MAX_JSON_BYTES = 16 * 2**20
@@ -27,13 +28,18 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class SourceFolder:
-    """A folder that was checked. `weights` are its safetensors, `onnx` the ONNX file that came with it, if any."""
+    """A folder that was checked. `weights` are its safetensors, `onnx` the ONNX file that came with it, if any.
+
+    `pooling` is how an embedding model (a sentence-transformers folder) pools; None for an NLI model.
+    """
 
     path: Path
     config: Mapping[str, Any]
     tokenizer_config: Mapping[str, Any]
     weights: tuple[Path, ...]
     onnx: Path | None
+    pooling: str | None = None
+    longest_text: int | None = None
 
     @property
     def model_type(self) -> str:
@@ -42,7 +48,9 @@ class SourceFolder:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """id2label, in order."""
+        """id2label, in order; an embedding model has none."""
+        if self.pooling is not None:
+            return ()
         id2label = self.config.get("id2label") or {}
         try:
             return tuple(str(id2label[key]) for key in sorted(id2label, key=int))
@@ -59,7 +67,12 @@ class SourceFolder:
             positions -= self.pad_token_id + 1
         limit = self.tokenizer_config.get("model_max_length")
         own = positions if not isinstance(limit, int | float) or limit < 1 else int(min(limit, positions))
-        return min(own, positions, _ALLOWED_MAX_TOKENS)
+        return min(own, positions, self.longest_text or positions, _ALLOWED_MAX_TOKENS)
+
+    @property
+    def dimension(self) -> int:
+        """How long an embedding is."""
+        return self._number("hidden_size", 0)
 
     @property
     def pad_token_id(self) -> int:
@@ -104,19 +117,39 @@ def open_source_folder(path: Path) -> SourceFolder:
         )
     for each in weights:
         check_safetensors(each)
+    if (path / MODULES).is_file():
+        return _sentence_folder(SourceFolder(path, config, tokenizer_config, weights, None))
     return SourceFolder(path, config, tokenizer_config, weights, onnx)
+
+
+def _sentence_folder(folder: SourceFolder) -> SourceFolder:
+    """The folder of an embedding model; its own ONNX file has no pooling, and is not used."""
+    path = folder.path
+    if not folder.weights:
+        raise InvalidArtefact(f"{path} holds no *.safetensors, which an embedding model is made from. Get those.")
+    if not (path / POOLING_CONFIG).is_file():
+        raise InvalidArtefact(f"{path / POOLING_CONFIG} is missing: it says how the model pools. Fetch it too.")
+    modules = _read_json(path / MODULES)
+    pooling = pooling_of(path, modules if isinstance(modules, list) else [], read_json_object(path / POOLING_CONFIG))
+    stated = read_json_object(path / SENTENCE_CONFIG) if (path / SENTENCE_CONFIG).is_file() else {}
+    longest = stated.get("max_seq_length")
+    return replace(folder, pooling=pooling, longest_text=longest if isinstance(longest, int) and longest > 0 else None)
 
 
 def read_json_object(path: Path) -> Mapping[str, Any]:
     """The object in a JSON file. Raises InvalidArtefact if it is too large, or not JSON, or not an object."""
-    refuse_larger(path, MAX_JSON_BYTES)
-    try:
-        value = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise InvalidArtefact(f"{path} is not valid JSON: {error}. Fetch it again.") from error
+    value = _read_json(path)
     if not isinstance(value, dict):
         raise InvalidArtefact(f"{path} holds no JSON object. Fetch it again.")
     return value
+
+
+def _read_json(path: Path) -> Any:
+    refuse_larger(path, MAX_JSON_BYTES)
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InvalidArtefact(f"{path} is not valid JSON: {error}. Fetch it again.") from error
 
 
 def refuse_larger(path: Path, limit: int) -> None:
@@ -128,7 +161,9 @@ def refuse_larger(path: Path, limit: int) -> None:
 
 def _refuse_links(path: Path) -> None:
     """A link may point at any file of this machine, which would then be read into an artefact."""
-    entries = [entry for folder in (path, path / "onnx") if folder.is_dir() for entry in os.scandir(folder)]
+    entries = [
+        entry for folder in (path, path / "onnx", path / "1_Pooling") if folder.is_dir() for entry in os.scandir(folder)
+    ]
     for entry in sorted(entries, key=lambda entry: entry.path):
         if entry.is_symlink():
             raise InvalidArtefact(

@@ -10,7 +10,7 @@ from zerostart.nli.labels import describe
 
 Shortlist = int | Literal["auto"]
 _AUTO_ABOVE_LABELS = 30
-_AUTO_SIZE = 20
+_AUTO_SIZE = 10
 
 
 def shortlist_choice(value: Any, key: str) -> Shortlist | None:

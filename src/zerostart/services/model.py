@@ -9,7 +9,7 @@ from zerostart.metadata.database import Database
 from zerostart.metadata.model import Model, delete_model, get_model, insert_model, list_models
 from zerostart.metadata.rows import Page, PageRequest
 from zerostart.metadata.tag import delete_tags, put_tags
-from zerostart.models.local_artefacts import LocalArtefacts
+from zerostart.models.local_artefacts import BUILTIN_MODEL_ID, LocalArtefacts
 from zerostart.services.arn import Arns
 from zerostart.services.jumpstart import model_id_at
 from zerostart.storage.base import ObjectStore, read_bytes
@@ -57,7 +57,7 @@ class ModelService:
         if model_id is None:
             raise InvalidInput(
                 "The model is not named: set PrimaryContainer.Environment.HF_MODEL_ID to a model id, "
-                f"for example {self._artefacts.list()[0].model_id!r}. Images and scripts are never run."
+                f"for example {BUILTIN_MODEL_ID!r}. Images and scripts are never run."
             )
         model_id = self._artefacts.find(model_id).model_id
         arn = self._arns.of("model", name)
