@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.processes import ServerProcess, children_of
+from tests.processes import ServerProcess, children_of, wait_for
 from tests.tiny_models import THREE_CLASSES, byte_level_tokenizer, unigram_tokenizer
 
 from benchmarks.footprint import peak_mb
@@ -96,7 +96,9 @@ def _deploy(name: str, home: Path) -> dict[str, Any]:
     """Through the API: deployed, invoked, and the instance's memory after it."""
     with ServerProcess(home) as server:
         started_s = time.perf_counter()
-        server.deploy(name, model_id=name)
+        server.create_config(name, model_id=name)
+        server.sagemaker().create_endpoint(EndpointName=name, EndpointConfigName=name)
+        wait_for(lambda: server.ready_instances(name), timeout_s=300, every_s=0.2)
         ready_s = time.perf_counter() - started_s
         started_s = time.perf_counter()
         answer = server.invoke(

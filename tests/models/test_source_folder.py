@@ -38,6 +38,12 @@ def test_a_model_with_code_of_its_own_is_refused(source: Path, name: str) -> Non
     refused(source, rf"auto_map in {name}\), which is never run")
 
 
+@pytest.mark.parametrize("name", ["adapter_model.bin", "sub/model.safetensors.index.json"])
+def test_a_config_that_names_other_weights_is_refused(source: Path, name: str) -> None:
+    edit_config(source, transformers_weights=name)
+    refused(source, "transformers_weights.*may be a pickle")
+
+
 def test_quantised_weights_are_refused(source: Path) -> None:
     edit_config(source, quantization_config={"load_in_8bit": True})
     refused(source, "use the model that they were made from")

@@ -115,6 +115,15 @@ def test_a_word_piece_vocabulary_gives_the_same_ids(old: Path, tmp_path: Path) -
         assert made.encode(text, text[:10]).type_ids == reference.encode(text, text[:10]).type_ids, text
 
 
+def test_a_vocabulary_in_another_place_is_not_read(old: Path, tmp_path: Path) -> None:
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "one", "day"]
+    (old / "vocab.txt").write_text("\n".join(pieces))
+    (tmp_path / "secret.txt").write_text("\n".join([*pieces, "secret"]))
+    elsewhere = {"vocab_file": str(tmp_path / "secret.txt"), "tokenizer_class": "BertTokenizer"}
+    (old / "tokenizer_config.json").write_text(json.dumps(elsewhere))
+    assert "secret" not in converted(old, tmp_path / "made").get_vocab()
+
+
 def test_byte_pairs_give_the_same_ids(old: Path, tmp_path: Path) -> None:
     reference = byte_level_tokenizer()
     reference.model.save(str(old))

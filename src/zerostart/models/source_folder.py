@@ -179,6 +179,11 @@ def _refuse_unsupported(path: Path, config: Mapping[str, Any], tokenizer_config:
                 f"{path} needs code of its own (auto_map in {name}), which is never run. Use a model of an "
                 "architecture that transformers has."
             )
+    if config.get("transformers_weights"):
+        raise InvalidArtefact(
+            f"{path / CONFIG} names a weights file of its own (transformers_weights), which may be a pickle: take that "
+            "line out, and name the safetensors model.safetensors."
+        )
     if config.get("quantization_config"):
         raise InvalidArtefact(
             f"{path} holds quantised weights (quantization_config in {CONFIG}): use the model that they were made from."

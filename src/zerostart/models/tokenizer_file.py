@@ -1,13 +1,22 @@
 """`tokenizer.json`: the source folder's own, or made of its vocabulary in an older form."""
 
+import json
 import shutil
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zerostart.errors import InvalidArtefact, MissingExtra
 from zerostart.models.artefact import TOKENIZER
-from zerostart.models.source_folder import MAX_TOKENIZER_BYTES, SourceFolder, read_json_object, refuse_larger
+from zerostart.models.source_folder import (
+    CONFIG,
+    MAX_TOKENIZER_BYTES,
+    TOKENIZER_CONFIG,
+    SourceFolder,
+    read_json_object,
+    refuse_larger,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -47,8 +56,13 @@ def write_tokenizer(source: SourceFolder, folder: Path) -> tuple[Path, ...]:
         found = [path for name in names if (path := source.file(name))]
         if not found or (names is _BYTE_PAIRS and len(found) < 2):
             continue
+        for each in found:
+            refuse_larger(each, MAX_TOKENIZER_BYTES)
         try:
-            made = _from_sentence_piece(source, found[0]) if names is _SENTENCE_PIECE else _from_vocabulary(source)
+            if names is _SENTENCE_PIECE:
+                made = _from_sentence_piece(source, found[0])
+            else:
+                made = _from_vocabulary(source, found)
         except ModuleNotFoundError as error:
             raise MissingExtra(
                 f"{source.path} has no {TOKENIZER}, and making it of {found[0].name} needs transformers: "
@@ -106,16 +120,20 @@ def _add_tokens(source: SourceFolder, tokenizer: "Tokenizer") -> None:
             tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True)])
 
 
-def _from_vocabulary(source: SourceFolder) -> "Tokenizer":
+def _from_vocabulary(source: SourceFolder, vocabulary: list[Path]) -> "Tokenizer":
+    """By transformers' tokenizer of the architecture, from a copy that names no files in other places."""
     import transformers
 
-    try:
-        loaded = transformers.AutoTokenizer.from_pretrained(
-            source.path, local_files_only=True, trust_remote_code=False, use_fast=True
-        )
-        made: Tokenizer = loaded.backend_tokenizer
-    except Exception as error:
-        raise InvalidArtefact(f"The vocabulary in {source.path} cannot be read: {str(error)[:300]}") from error
+    settings = {key: value for key, value in source.tokenizer_config.items() if not key.endswith("_file")}
+    with tempfile.TemporaryDirectory() as copy:
+        for path in (*vocabulary, source.path / CONFIG, *filter(None, [source.file(_ADDED)])):
+            shutil.copyfile(path, Path(copy) / path.name)
+        (Path(copy) / TOKENIZER_CONFIG).write_text(json.dumps(settings), "utf-8")
+        try:
+            loaded = transformers.AutoTokenizer.from_pretrained(copy, local_files_only=True, trust_remote_code=False)
+            made: Tokenizer = loaded.backend_tokenizer
+        except Exception as error:
+            raise InvalidArtefact(f"The vocabulary in {source.path} cannot be read: {str(error)[:300]}") from error
     made.no_padding()
     made.no_truncation()
     return made
