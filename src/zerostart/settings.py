@@ -33,7 +33,7 @@ class Settings:
     database_url: str = _setting("", "SQLAlchemy URL of the metadata; empty is SQLite in the home folder.")
     engine: str = _setting(
         "auto",
-        "Inference engine: auto (what `models bench` found fastest, else openvino), openvino, onnxruntime or fake.",
+        "Engine: auto (what `models bench` found fastest, else openvino), openvino, onnxruntime, torch or fake.",
     )
     precision: str = _setting(
         "auto",

@@ -14,15 +14,8 @@ from tests.tiny_models import build_source
 COMMANDS = [
     *("classify", "serve", "model-server", "deploy", "invoke", "env", "version"),
     *("endpoints list", "endpoints show", "endpoints delete", "models list", "models add", "run"),
-    *(
-        "models pull",
-        "models export",
-        "models remove",
-        "models search",
-        "models show",
-        "models bench",
-        "models optimize",
-    ),
+    *("models pull", "models export", "models remove", "models search", "models show"),
+    *("models bench", "models optimize"),
     *("transform create", "transform list", "transform show", "transform wait", "transform stop"),
     *("keys create", "keys list", "keys revoke"),
 ]

@@ -19,6 +19,8 @@ from zerostart.bootstrap.classifier import build_classifier
 from zerostart.errors import InvalidArtefact, InvalidInput
 from zerostart.models.artefact import sha256_of, verify
 from zerostart.models.conversion import convert
+from zerostart.nli.classification import ClassificationRequest
+from zerostart.nli.labels import labels_per_text
 from zerostart.pipelines import ZeroShotClassificationPipeline
 from zerostart.settings import Settings
 
@@ -245,3 +247,20 @@ def test_a_killed_import_leaves_nothing_registered_and_the_next_one_clears_up(so
     assert [name for name in visible(models) if not name.startswith(".making-")] == []
     convert(source, models, "tiny")
     assert visible(models) == ["tiny"]
+
+
+@pytest.mark.slow
+def test_the_original_weights_are_kept_for_the_engine_torch_where_that_is_asked_for(
+    source: Path, tmp_path: Path
+) -> None:
+    settings = Settings(home=tmp_path, threads=1, precision="fp32")
+    report = convert(source, settings.models_folder, "acme/tiny", keep_weights=True)
+    assert {"config.json", "model.safetensors"} <= set(report.artefact.manifest.files)
+    request = ClassificationRequest(("the travel plan",), labels_per_text(["dog", "travel", "cook"], 1))
+    answers = []
+    for engine in ("openvino", "torch"):
+        classifier = build_classifier(settings.with_values(engine=engine), "acme/tiny")
+        answers.append(classifier.classify(request)[0])
+        classifier.close()
+    assert answers[0].labels == answers[1].labels
+    assert answers[0].scores == pytest.approx(answers[1].scores, abs=1e-3)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from zerostart.models.conversion import ConversionReport
 
 _SECONDS_BETWEEN_LINES = 10.0
+KeepWeights = Annotated[
+    bool, typer.Option("--keep-weights", help="Keep the original weights too, which the engine torch runs (GPU).")
+]
 
 
 def register(group: typer.Typer) -> None:
@@ -38,6 +41,7 @@ def pull_model(
     model: Annotated[
         str, typer.Argument(metavar="ID[@REVISION]", help="Hugging Face or JumpStart id; branch or commit.")
     ],
+    keep_weights: KeepWeights = False,
 ) -> None:
     r"""Fetch a model from the Hugging Face hub, check and convert it; needs pip install 'zerostart\[convert]'.
 
@@ -66,6 +70,7 @@ def pull_model(
             revision=remote.revision,
             licence=remote.licence,
             languages=remote.languages,
+            keep_weights=keep_weights,
         )
     _say_ready(report, model_id)
 
@@ -94,6 +99,7 @@ def add_model(
     ] = None,
     licence: Annotated[str | None, typer.Option(help="Licence of the model in the folder.")] = None,
     language: Annotated[list[str] | None, typer.Option(help="Language code; repeat it.")] = None,
+    keep_weights: KeepWeights = False,
 ) -> None:
     r"""Keep a model on this machine: one in a folder, which is converted, or one from a file made by export.
 
@@ -103,17 +109,27 @@ def add_model(
     """
     folder = load_settings().models_folder
     if path is None:
-        _add_file(Path(model), folder, described=bool(licence or language))
+        _add_file(Path(model), folder, described=bool(licence or language or keep_weights))
         return
     from zerostart.models.conversion import convert
 
     remove_leftovers(folder)
-    _say_ready(convert(path, folder, model, licence=licence or "unknown", languages=tuple(language or ())), model)
+    report = convert(
+        path,
+        folder,
+        model,
+        licence=licence or "unknown",
+        languages=tuple(language or ()),
+        keep_weights=keep_weights,
+    )
+    _say_ready(report, model)
 
 
 def _add_file(file: Path, models_folder: Path, *, described: bool) -> None:
     if described:
-        raise InvalidInput("--licence and --language go with a folder; a file made by export says its own.")
+        raise InvalidInput(
+            "--licence, --language and --keep-weights go with a folder, not with a file made by export."
+        )
     if not file.is_file():
         raise InvalidInput(
             f"{file} is not a file: give one made by zerostart models export, or an id and the folder of a model."

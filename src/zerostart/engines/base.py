@@ -27,7 +27,7 @@ class EncodedBatch:
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How to load a model. `precision` is auto, fp32, bf16 or int8; `threads` 0 means every core.
+    """How to load a model. `precision` is auto, fp32, bf16, fp16 or int8; `threads` 0 means every core.
 
     `frugal` is for callers of few shapes: an engine that keeps memory for each shape that it met keeps less.
     """

@@ -11,6 +11,7 @@ from zerostart.errors import InvalidSettings, MissingExtra
 ENGINES = {
     "openvino": "zerostart.engines.openvino:load",
     "onnxruntime": "zerostart.engines.onnxruntime:load",
+    "torch": "zerostart.engines.torch:load",
     "fake": "zerostart.engines.fake:load",
 }
 
@@ -28,7 +29,7 @@ def load_engine(name: str, folder: Path, classes: int, options: EngineOptions) -
     try:
         load = cast("LoadEngine", getattr(import_module(module), function))
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != name:
+        if error.name is None or error.name.split(".")[0] not in {name, "transformers"}:
             raise
         raise MissingExtra(f"Engine {name!r} is not installed: run pip install 'zerostart[{name}]'.") from error
     return load(folder, classes, options)

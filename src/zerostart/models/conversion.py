@@ -49,7 +49,7 @@ class _Graph:
     sources: tuple[Path, ...]
 
 
-def convert(
+def convert(  # noqa: PLR0913 - what a model says of itself
     source: Path,
     models_folder: Path,
     model_id: str,
@@ -60,12 +60,14 @@ def convert(
     description: str = "",
     card: Path | None = None,
     half_weights: bool = True,
+    keep_weights: bool = False,
     largest_file_bytes: int = LARGEST_FILE_BYTES,
 ) -> ConversionReport:
     """Make the artefact `model_id` under `models_folder` from the Hugging Face folder `source`.
 
     `half_weights` stores weights as fp16: half the size, and computed with in the engine's precision. Weights of more
-    than `largest_file_bytes` go into a file of their own.
+    than `largest_file_bytes` go into a file of their own. `keep_weights` keeps the original ones beside, for the engine
+    torch.
     Raises InvalidArtefact for a folder that is not an NLI model in safetensors or ONNX, or whose conversion differs
     from the original by more than TOLERANCE in probability. The artefact appears whole or not at all.
     """
@@ -80,6 +82,8 @@ def convert(
         if chosen := card or own_card:
             shutil.copyfile(chosen, folder / "README.md")
             made_of = (*made_of, chosen) if chosen == own_card else made_of
+        if keep_weights:
+            _keep_weights(opened, folder)
         manifest = Manifest(
             model_id=model_id,
             revision=revision,
@@ -97,6 +101,16 @@ def convert(
         )
         write_manifest(folder, manifest)
     return ConversionReport(read_artefact(models_folder / name), graph.difference, graph.origin)
+
+
+def _keep_weights(source: SourceFolder, folder: Path) -> None:
+    if not source.weights or source.pooling is not None:
+        raise InvalidArtefact(
+            f"{source.path} has no weights that the engine torch could run: it runs NLI models in safetensors."
+        )
+    described = [each for name in (CONFIG, INDEX) if (each := source.file(name))]
+    for path in (*described, *source.weights):
+        shutil.copyfile(path, folder / path.name)
 
 
 def _write_graph(source: SourceFolder, folder: Path, *, half: bool, largest_file_bytes: int) -> _Graph:

@@ -28,8 +28,8 @@ _ONNX = "onnx/model.onnx"
 _SAFETENSORS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _ALWAYS = re.compile(
-    r"config\.json|tokenizer[\w.-]*\.json|special_tokens_map\.json|vocab\.txt|vocab\.json|merges\.txt|[\w.-]+\.model"
-    r"|README\.md|modules\.json|sentence_bert_config\.json|1_Pooling/config\.json"
+    r"config\.json|tokenizer[\w.-]*\.json|special_tokens_map\.json|added_tokens\.json|vocab\.(txt|json)|merges\.txt"
+    r"|[\w.-]+\.model|README\.md|modules\.json|sentence_bert_config\.json|1_Pooling/config\.json"
 )
 _ONNX_FILES = re.compile(r"onnx/model\.onnx([._]data(_\d+)?)?")
 _SHARDS = re.compile(r"[\w.-]+\.safetensors")

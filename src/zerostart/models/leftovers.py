@@ -17,7 +17,6 @@ from zerostart.errors import ModelInUse
 FETCHING = ".fetching"
 ADDING = ".adding-"
 REMOVING = ".removing-"
-_MAKING = ".making-"
 # Younger folders are left: a fetch may be continued, and one just made may not be locked yet.
 _WEEK_S = 7 * 24 * 3600.0
 _LEAST_AGE_S = 60.0
@@ -61,7 +60,7 @@ def remove_whole(folder: Path) -> None:
 
 def remove_leftovers(models_folder: Path) -> None:
     """Remove what killed commands left, except what one goes on with (a fetch of this week) or works in now."""
-    ages = {f"{FETCHING}/*": _WEEK_S, f"{_MAKING}*": _WEEK_S, f"{ADDING}*": _LEAST_AGE_S, f"{REMOVING}*": _LEAST_AGE_S}
+    ages = {f"{FETCHING}/*": _WEEK_S, f"{ADDING}*": _LEAST_AGE_S, f"{REMOVING}*": _LEAST_AGE_S}
     for pattern, age_s in ages.items():
         for folder in models_folder.glob(pattern):
             if folder.is_dir() and not folder.is_symlink() and time.time() - _changed_at_s(folder) > age_s:
