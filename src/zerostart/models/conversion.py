@@ -79,7 +79,8 @@ def convert(  # noqa: PLR0913 - what a model says of itself
         made_of = write_tokenizer(opened, folder)
         graph = _write_graph(opened, folder, half=half_weights, largest_file_bytes=largest_file_bytes)
         own_card = opened.file("README.md")
-        if chosen := card or own_card:
+        chosen = card or own_card
+        if chosen is not None and chosen.is_file():
             shutil.copyfile(chosen, folder / "README.md")
             made_of = (*made_of, chosen) if chosen == own_card else made_of
         if keep_weights:
@@ -125,19 +126,23 @@ def _write_graph(source: SourceFolder, folder: Path, *, half: bool, largest_file
     refusal = ""
     if source.onnx is not None:
         try:
-            taken = read_onnx(source.onnx, len(source.classes))
-            taken.write(folder, half=half, largest_file_bytes=largest_file_bytes)
-            difference = _difference(folder, answers)
+            return _take(source, source.onnx, folder, answers, half=half, largest_file_bytes=largest_file_bytes)
         except InvalidArtefact as error:
             refusal = f"; {source.onnx.name} of the folder was not taken: {error}"
             _remove_graph(folder)
-        else:
-            return _Graph(difference, f"{source.onnx.name} of the folder", (*taken.sources, *source.weights))
     export(reference, folder, half=half, largest_file_bytes=largest_file_bytes)
     del reference
     gc.collect()  # the engine needs the memory, and what was put into the model for the export refers to itself
     difference = _difference(folder, answers)
     return _Graph(difference, f"exported from safetensors{refusal}", source.weights)
+
+
+def _take(
+    source: SourceFolder, onnx: Path, folder: Path, answers: list[Answer], *, half: bool, largest_file_bytes: int
+) -> _Graph:
+    taken = read_onnx(onnx, len(source.classes))
+    taken.write(folder, half=half, largest_file_bytes=largest_file_bytes)
+    return _Graph(_difference(folder, answers), f"{onnx.name} of the folder", (*taken.sources, *source.weights))
 
 
 def _difference(folder: Path, answers: list[Answer]) -> float:
