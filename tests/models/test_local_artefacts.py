@@ -6,24 +6,26 @@ from tests.tiny_models import edit_manifest, weightless_artefact
 from zerostart.errors import InvalidArtefact, InvalidInput, UnknownModel
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID, LocalArtefacts
 
+BUILT_IN = ["sentence-transformers/all-MiniLM-L6-v2", BUILTIN_MODEL_ID]
+
 
 def test_the_built_in_model_is_there_without_a_models_folder(tmp_path: Path) -> None:
     artefacts = LocalArtefacts(tmp_path / "absent")
     assert artefacts.find(BUILTIN_MODEL_ID).model_id == BUILTIN_MODEL_ID
-    assert [each.model_id for each in artefacts.list()] == [BUILTIN_MODEL_ID]
+    assert [each.model_id for each in artefacts.list()] == BUILT_IN
 
 
 def test_a_model_of_an_owner_is_found_and_listed(tmp_path: Path) -> None:
     weightless_artefact(tmp_path / "acme--tiny", "acme/tiny")
     artefacts = LocalArtefacts(tmp_path)
     assert artefacts.find("acme/tiny").folder == tmp_path / "acme--tiny"
-    assert [each.model_id for each in artefacts.list()] == ["acme/tiny", BUILTIN_MODEL_ID]
+    assert [each.model_id for each in artefacts.list()] == ["acme/tiny", *BUILT_IN]
 
 
 def test_the_models_folder_comes_before_the_built_in_models(tmp_path: Path) -> None:
     weightless_artefact(tmp_path / BUILTIN_MODEL_ID, BUILTIN_MODEL_ID, revision="my own")
     assert LocalArtefacts(tmp_path).find(BUILTIN_MODEL_ID).manifest.revision == "my own"
-    assert [each.manifest.revision for each in LocalArtefacts(tmp_path).list()] == ["my own"]
+    assert [each.manifest.revision for each in LocalArtefacts(tmp_path).list()] == ["1", "my own"]
 
 
 def test_an_unknown_model_says_what_is_here_and_how_to_get_it(tmp_path: Path) -> None:
@@ -48,7 +50,7 @@ def test_two_ids_never_share_a_folder(tmp_path: Path) -> None:
 
 def test_a_broken_artefact_is_left_out_of_the_list_and_refused_by_name(tmp_path: Path) -> None:
     edit_manifest(weightless_artefact(tmp_path / "tiny").folder, classes=["positive", "negative"])
-    assert [each.model_id for each in LocalArtefacts(tmp_path).list()] == [BUILTIN_MODEL_ID]
+    assert [each.model_id for each in LocalArtefacts(tmp_path).list()] == BUILT_IN
     with pytest.raises(InvalidArtefact, match="'positive', 'negative'"):
         LocalArtefacts(tmp_path).find("tiny")
 

@@ -127,9 +127,7 @@ def add_model(
 
 def _add_file(file: Path, models_folder: Path, *, described: bool) -> None:
     if described:
-        raise InvalidInput(
-            "--licence, --language and --keep-weights go with a folder, not with a file made by export."
-        )
+        raise InvalidInput("--licence, --language and --keep-weights go with a folder, not with a file made by export.")
     if not file.is_file():
         raise InvalidInput(
             f"{file} is not a file: give one made by zerostart models export, or an id and the folder of a model."
@@ -156,7 +154,7 @@ def export_model(
 
 def _say_ready(report: "ConversionReport", model_id: str) -> None:
     verified = _verified(report.max_probability_difference)
-    typer.echo(f"{report.artefact.model_id} is ready in {report.artefact.folder} ({verified}).")
+    typer.echo(f"{report.artefact.model_id} is ready in {report.artefact.folder} ({verified}; {report.origin}).")
     typer.echo(f"Deploy it: zerostart deploy {model_id} --wait")
 
 

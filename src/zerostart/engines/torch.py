@@ -53,13 +53,13 @@ def load(folder: Path, classes: int, options: EngineOptions) -> TorchEngine:
     Raises InvalidArtefact where the artefact holds no weights for torch, InvalidSettings for another precision.
     """
     del classes
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    precision = _precision(options.precision, device)
     if not (folder / CONFIG).is_file() or not any((folder / name).is_file() for name in _WEIGHTS):
         raise InvalidArtefact(
             f"{folder} holds no weights for engine 'torch': add or pull the model again with --keep-weights, or use "
             "engine 'openvino'."
         )
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    precision = _precision(options.precision, device)
     if device == "cpu":
         torch.set_num_threads(options.threads or os.cpu_count() or 1)
     transformers.logging.set_verbosity_error()
