@@ -14,8 +14,8 @@ from zerostart.models.local_artefacts import LocalArtefacts
 from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE
 
 _TASKS = {
-    "nli": "zero-shot zeroshot text classification zstc nli natural language inference cross-encoder",
-    "embedding": "zero-shot zeroshot text classification embedding bi-encoder sentence similarity shortlist",
+    "nli": "zero-shot text classification zstc nli natural language inference cross-encoder",
+    "embedding": "zero-shot text classification embedding bi-encoder sentence similarity shortlist",
 }
 _COLUMNS = {"id": 4.0, "name": 4.0, "task": 1.0, "languages": 3.0, "tags": 3.0, "description": 1.0}
 _SHORTEST_PREFIX = 3
