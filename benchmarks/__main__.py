@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import conversion, endpoint, footprint, throughput, transform
+from benchmarks import conversion, endpoint, footprint, models, throughput, transform
 
 RESULTS = Path(__file__).parent / "results"
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
@@ -22,6 +22,8 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "memory": footprint.peak_memory,
     "size": footprint.install_size,
     "conversion": conversion.real_size,
+    "sizes": models.sizes,
+    "many_labels": models.many_labels,
     "job": transform.throughput,
     "job_first_record": transform.first_record,
     "job_beside": transform.beside,

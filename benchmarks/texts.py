@@ -30,6 +30,17 @@ def mixed_texts(count: int = 64, seed: int = 0) -> tuple[list[str], str]:
     return texts, f"{count // len(_SETS)} each of {', '.join(_SETS)}, cut at {_LONGEST} characters"
 
 
+def labelled_texts(name: str, count: int) -> tuple[list[str], list[str], list[str], str]:
+    """`count` texts of a set's test rows, the label of each, all labels, and the set's template."""
+    if not _DATA.is_dir():
+        raise SystemExit(f"{_DATA} is not there: this needs texts with labels.")
+    described = json.loads((_DATA / "LABELS.json").read_text("utf-8"))[name]
+    with gzip.open(_DATA / f"{name}.test.jsonl.gz", "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    chosen = random.Random(0).sample(rows, count)  # noqa: S311 - picks examples
+    return [row["text"] for row in chosen], [row["label"] for row in chosen], described["labels"], described["template"]
+
+
 def short_texts(count: int) -> tuple[list[str], str]:
     """`count` different short texts, and where they come from."""
     chooser = random.Random(0)  # noqa: S311 - picks examples

@@ -4,12 +4,15 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.exc import StatementError
 
+from tests.postgresql import PostgreSQL
+from tests.processes import ServerProcess
 from zerostart.errors import InvalidInput
 from zerostart.metadata.database import Database
 from zerostart.metadata.endpoint import (
@@ -152,3 +155,14 @@ def test_many_writers_at_once_lose_nothing(database: Database) -> None:
         thread.join()
     with database.transaction() as connection:
         assert len(list_models(connection, PageRequest(limit=1000)).records) == 160
+
+
+def test_one_server_at_a_time_uses_a_database(home: Path, tmp_path: Path, postgresql: PostgreSQL) -> None:
+    """A second one would take the first one's jobs for its own. After a kill the next one starts."""
+    url = postgresql.database()
+    with ServerProcess(home, ZEROSTART_ENGINE="fake", ZEROSTART_DATABASE_URL=url) as first:
+        with pytest.raises(AssertionError, match="Another server uses the database of database_url"):
+            ServerProcess(tmp_path / "other", ZEROSTART_ENGINE="fake", ZEROSTART_DATABASE_URL=url)
+        first.kill()
+        with ServerProcess(tmp_path / "other", ZEROSTART_ENGINE="fake", ZEROSTART_DATABASE_URL=url) as second:
+            assert second.sagemaker().list_endpoints()["Endpoints"] == []

@@ -61,6 +61,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = _lock(settings)
     database = Database(settings.sqlalchemy_url)
+    database.hold()
     database.migrate()
     arns = Arns(settings.region)
     store = _store(settings, database)

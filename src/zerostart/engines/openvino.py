@@ -22,8 +22,8 @@ _PRECISIONS = ("fp32", "bf16", "int8")
 _LEAST_WEIGHTS_TO_ROUND = 65536
 # Activations are rounded in groups of so many.
 _INT8_GROUP = 64
-# Compiled kernels that are kept, of 5,000 by default; a job's batches have few shapes, and 512 cost it no time.
-_FRUGAL_KERNELS = 512
+# Compiled kernels that are kept, of 5,000 by default; a job's batches have few shapes, and 128 cost it no time
+_FRUGAL_KERNELS = 128
 
 
 class OpenVinoEngine:

@@ -1,5 +1,6 @@
 """The database: one place that opens it, migrates it and commits."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,9 @@ from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 from zerostart.errors import InvalidSettings, MissingExtra
 
 _WAIT_FOR_LOCK_S = 10
+_WAIT_FOR_LAST_SERVER_S = 5
 _POSTGRESQL_LOCK = 0x7A65726F  # "zero": the one advisory lock of this program's transactions
+_POSTGRESQL_SERVER = 0x73746172  # "star": that of the server
 
 
 class Database:
@@ -22,6 +25,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._engine = _open(url)
+        self._held: Any = None
 
     def migrate(self) -> None:
         """Bring the schema to the newest revision; does nothing when it is there. Raises InvalidSettings."""
@@ -33,6 +37,25 @@ class Database:
         with self._connected() as connection:
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
+
+    def hold(self) -> None:
+        """Keep other servers out of a database that a network reaches, as long as this process lives.
+
+        Two would take each other's endpoints and jobs for their own. Raises InvalidSettings if another one is there;
+        one that was just killed is waited for. In the home folder, its lock is enough.
+        """
+        if self._engine.dialect.name != "postgresql":
+            return
+        self._held = self._engine.raw_connection()
+        driver: Any = self._held.driver_connection
+        driver.autocommit = True
+        deadline_s = time.monotonic() + _WAIT_FOR_LAST_SERVER_S
+        while not driver.run(f"SELECT pg_try_advisory_lock({_POSTGRESQL_SERVER})")[0][0]:
+            if time.monotonic() > deadline_s:
+                raise InvalidSettings(
+                    "Another server uses the database of database_url: stop it, or give this one a database of its own."
+                )
+            time.sleep(0.1)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -48,6 +71,8 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
+        if self._held is not None:
+            self._held.invalidate()
         self._engine.dispose()
 
 

@@ -13,6 +13,7 @@ from zerostart.nli.classification import Classification, ClassificationRequest
 from zerostart.nli.shortlist import merged, narrowed, needs_ranking
 from zerostart.serving.batcher import Batcher
 from zerostart.serving.encoding import EncodedText, Scorer
+from zerostart.serving.tokenizer import distinct
 
 
 class PendingClassification(Protocol):
@@ -59,8 +60,8 @@ class Classifier:
         if self._load_ranker is not None and needs_ranking(request):
             return _Shortlisted(request, self._loaded_ranker(), self)
         encoded = self._scorer.encoded(request)
-        logits = self.batcher.submit([pair for each in encoded for pair in each.pairs])
-        return _Scored(request, self._scorer, encoded, logits)
+        pairs, rows = distinct([pair for each in encoded for pair in each.pairs])
+        return _Scored(request, self._scorer, encoded, self.batcher.submit(pairs), rows)
 
     def classify(self, request: ClassificationRequest) -> list[Classification]:
         """One classification a text, in the order of the texts."""
@@ -107,10 +108,13 @@ class _Scored:
     scorer: Scorer
     encoded: Sequence[EncodedText]
     logits: "Future[Logits]"
+    rows: Sequence[int]
 
     def result(self) -> list[Classification]:
-        """From the logits."""
-        return list(self.scorer.classified(self.request, self.encoded, self.logits.result()))
+        """From the logits; a pair that is asked twice has one row."""
+        logits = self.logits.result()
+        own = logits if len(logits) == len(self.rows) else logits[list(self.rows)]
+        return list(self.scorer.classified(self.request, self.encoded, own))
 
 
 class _Shortlisted:

@@ -29,6 +29,18 @@ class EncodedPair:
         return len(self.premise) + len(self.hypothesis)
 
 
+def distinct(pairs: Sequence[EncodedPair]) -> tuple[list[EncodedPair], list[int]]:
+    """The pairs without repeats, and for each of `pairs` where it is among them."""
+    places: dict[tuple[bytes, bytes], int] = {}
+    rows = [places.setdefault((pair.premise.tobytes(), pair.hypothesis.tobytes()), len(places)) for pair in pairs]
+    if len(places) == len(pairs):
+        return list(pairs), rows
+    kept: dict[int, EncodedPair] = {}
+    for row, pair in zip(rows, pairs, strict=True):
+        kept.setdefault(row, pair)
+    return list(kept.values()), rows
+
+
 @dataclass(frozen=True)
 class PairTemplate:
     """Special tokens around a pair (before, between, after) and the type id of each of the five parts."""
