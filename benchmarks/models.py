@@ -4,6 +4,7 @@ import gc
 import json
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +33,10 @@ _CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "deberta-v3-base": (
         "DebertaV2Config",
         {
+            "hidden_size": 768,
+            "num_hidden_layers": 12,
+            "num_attention_heads": 12,
+            "intermediate_size": 3072,
             "max_position_embeddings": 512,
             "type_vocab_size": 0,
             "relative_attention": True,
@@ -67,10 +72,12 @@ def sizes() -> dict[str, Any]:
     """Pairs a second of each, interleaved, medians of three; `of_peak` is of the machine's bf16 matrix products."""
     peak = _peak_gflops()
     found: dict[str, Any] = {"peak_bf16_gflops": round(peak)}
-    for name, texts in (("built-in", 64), ("deberta-v3-base", 16), ("bart-large", 8)):
+    for name, count in (("built-in", 64), ("deberta-v3-base", 16), ("bart-large", 8)):
         with _peer(name) as peer:
-            found[f"{name}, {texts} texts x 10"] = _compared(peer, mixed_texts(texts)[0], peak)
-            found[f"{name}, 400 tokens x 10"] = _compared(peer, [_long_text(peer.tokenizer, 400)], peak)
+            loads = {f"{count} texts": mixed_texts(count)[0], "400 tokens": [_long_text(peer.tokenizer, 400)]}
+            for load, texts in loads.items():
+                found[f"{name}, {load} x 10"] = _compared(peer, texts, peak)
+                print(f"{name}, {load}: {json.dumps(found[f'{name}, {load} x 10'])}", file=sys.stderr, flush=True)
         gc.collect()
     return found
 
@@ -230,7 +237,3 @@ def _peak_gflops() -> float:
             left @ right
             best = min(best, time.perf_counter() - started_s)
     return 2.0 * 2048 * size * size / float(best) / 1e9
-
-
-if __name__ == "__main__":
-    print(json.dumps(sizes(), indent=2))

@@ -228,6 +228,44 @@ def _tokenizer_config(tokenizer: Tokenizer, *, types: bool) -> dict[str, Any]:
     }
 
 
+POOLING_KEYS = {
+    "mean": "pooling_mode_mean_tokens",
+    "cls": "pooling_mode_cls_token",
+    "max": "pooling_mode_max_tokens",
+}
+
+
+def sentence_modules(*kinds: str) -> list[dict[str, Any]]:
+    """What sentence-transformers writes into modules.json."""
+    return [
+        {"idx": number, "name": str(number), "path": "", "type": f"sentence_transformers.models.{kind}"}
+        for number, kind in enumerate(kinds)
+    ]
+
+
+def build_sentence_source(folder: Path) -> Path:
+    """Write a random BERT without a head, as sentence-transformers saves one that pools by the mean."""
+    import torch
+    import transformers
+
+    folder.mkdir(parents=True)
+    tokenizer = word_piece_tokenizer()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    torch.manual_seed(0)
+    config = transformers.BertConfig(vocab_size=tokenizer.get_vocab_size(), initializer_range=0.4, **_BODY)
+    transformers.BertModel(config).save_pretrained(folder)
+    (folder / "1_Pooling").mkdir()
+    documents: dict[str, Any] = {
+        "tokenizer_config.json": {"tokenizer_class": "PreTrainedTokenizerFast"},
+        "modules.json": sentence_modules("Transformer", "Pooling", "Normalize"),
+        "1_Pooling/config.json": {key: name == "mean" for name, key in POOLING_KEYS.items()},
+        "sentence_bert_config.json": {"max_seq_length": 40},
+    }
+    for name, document in documents.items():
+        (folder / name).write_text(json.dumps(document))
+    return folder
+
+
 def rename_classes(source: Path, folder: Path, classes: Sequence[str]) -> Path:
     """A copy of the Hugging Face folder `source` whose classes have other names."""
     shutil.copytree(source, folder)

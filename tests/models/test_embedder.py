@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.tiny_models import MAX_TOKENS, word_piece_tokenizer
+from tests.tiny_models import POOLING_KEYS, build_sentence_source, sentence_modules
 from zerostart.bootstrap.classifier import build_classifier, build_scorer
 from zerostart.engines.base import EngineOptions
 from zerostart.engines.registry import load_engine
@@ -22,43 +22,12 @@ from zerostart.serving.tokenizer import EncodedPair
 from zerostart.settings import Settings
 
 TEXTS = ["dog", "the travel plan", "cook the meal and then the book " * 12]
-KEYS = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token", "max": "pooling_mode_max_tokens"}
-
-
-def modules(*kinds: str) -> list[dict[str, Any]]:
-    return [
-        {"idx": number, "name": str(number), "path": "", "type": f"sentence_transformers.models.{kind}"}
-        for number, kind in enumerate(kinds)
-    ]
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT without a head, as sentence-transformers saves one that pools by the mean."""
-    import torch
-    import transformers
-
-    folder = tmp_path_factory.mktemp("source") / "sentences"
-    folder.mkdir()
-    tokenizer = word_piece_tokenizer()
-    tokenizer.save(str(folder / "tokenizer.json"))
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=48,
-        max_position_embeddings=MAX_TOKENS,
-        initializer_range=0.4,
-    )
-    transformers.BertModel(config).save_pretrained(folder)
-    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
-    (folder / "modules.json").write_text(json.dumps(modules("Transformer", "Pooling", "Normalize")))
-    (folder / "1_Pooling").mkdir()
-    (folder / "1_Pooling" / "config.json").write_text(json.dumps({key: key == KEYS["mean"] for key in KEYS.values()}))
-    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 40}))
-    return folder
+    return build_sentence_source(tmp_path_factory.mktemp("source") / "sentences")
 
 
 @pytest.fixture
@@ -81,9 +50,9 @@ def pooled(source: Path, ids: list[int], pooling: str) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pooling", KEYS)
+@pytest.mark.parametrize("pooling", POOLING_KEYS)
 def test_embeddings_are_those_of_torch_in_a_batch_of_all_lengths(source: Path, tmp_path: Path, pooling: str) -> None:
-    config = {key: name == pooling for name, key in KEYS.items()}
+    config = {key: name == pooling for name, key in POOLING_KEYS.items()}
     (source / "1_Pooling" / "config.json").write_text(json.dumps(config))
     report = convert(source, tmp_path / "models", "acme/sentences", half_weights=False)
     assert report.max_probability_difference is not None
@@ -119,11 +88,11 @@ def test_an_embedding_model_classifies(built: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("modules.json", modules("Transformer", "Pooling", "Dense"), "Transformer, Pooling, Dense"),
-        ("modules.json", modules("CLIPModel"), "modules CLIPModel"),
+        ("modules.json", sentence_modules("Transformer", "Pooling", "Dense"), "Transformer, Pooling, Dense"),
+        ("modules.json", sentence_modules("CLIPModel"), "modules CLIPModel"),
         ("modules.json", {"a": 1}, r"modules \(none\)"),
         ("1_Pooling/config.json", {"pooling_mode_weightedmean_tokens": True}, "pooling_mode_weightedmean_tokens"),
-        ("1_Pooling/config.json", dict.fromkeys(KEYS.values(), True), "one of mean, cls, max can be done"),
+        ("1_Pooling/config.json", dict.fromkeys(POOLING_KEYS.values(), True), "one of mean, cls, max can be done"),
     ],
 )
 def test_what_cannot_be_pooled_is_refused(source: Path, tmp_path: Path, name: str, content: Any, words: str) -> None:

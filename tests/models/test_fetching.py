@@ -14,7 +14,7 @@ import pytest
 
 from tests.hub_server import MEMBERS_TOKEN, HubServer
 from tests.processes import clean_environment, wait_for
-from tests.tiny_models import build_source
+from tests.tiny_models import build_sentence_source, build_source
 from zerostart.models.artefact import read_artefact
 from zerostart.models.fetching import hub_id
 
@@ -289,6 +289,22 @@ def test_a_missing_extra_is_named_before_anything_is_fetched(home: Path, hub: Hu
     assert "has no ONNX file, so it has to be converted" in without("torch", home, hub)
     assert "pip install 'zerostart[convert]'" in without("onnx", home, hub)
     assert hub.fetched_names() == set()
+
+
+@pytest.mark.slow
+def test_an_embedding_model_is_pulled_without_its_onnx_file_which_does_not_pool(
+    home: Path, hub: HubServer, tmp_path: Path
+) -> None:
+    folder = build_sentence_source(tmp_path / "sentences")
+    files = {str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
+    hub.add(MODEL, {**files, "onnx/model.onnx": b"o"})
+    assert "is an embedding model, so it has to be converted" in without("torch", home, hub)
+    done = run(home, hub, "models", "pull", MODEL)
+    assert done.returncode == 0, done.stderr
+    assert hub.fetched_names() == set(files)
+    asked = ("classify", "the travel plan", "--labels", "dog,the travel plan", "--template", "{}", "--model", MODEL)
+    answer = json.loads(run(home, None, *asked, "--format", "json").stdout)
+    assert answer["labels"][0] == "the travel plan"
 
 
 def test_without_torch_an_onnx_file_is_fetched_alone(home: Path, hub: HubServer) -> None:

@@ -20,6 +20,7 @@ from typing import Protocol
 from zerostart.errors import HubFailure, InvalidArtefact, MissingExtra
 from zerostart.models.artefact import sha256_of
 from zerostart.models.catalogue import catalogue, names_of
+from zerostart.models.embedder import MODULES
 from zerostart.models.huggingface import Interrupted, RemoteFile, RemoteModel, look_up, opened
 from zerostart.models.leftovers import FETCHING, held, remove_leftovers
 from zerostart.models.local_artefacts import folder_name
@@ -72,17 +73,19 @@ def find_remote(model_id: str, revision: str | None) -> RemoteModel:
 def _chosen(names: Sequence[str], model_id: str, *, torch: bool) -> set[str]:
     chosen = {name for name in names if _ALWAYS.fullmatch(name)}
     weights = _weights(names)
-    if not weights and _ONNX not in names:
+    onnx = _ONNX in names and MODULES not in names  # that of an embedding model does not pool
+    if not weights and not onnx:
         raise InvalidArtefact(_why_nothing(names, model_id))
     if "config.json" not in chosen:
         raise InvalidArtefact(f"{model_id} has no config.json: it is no model of transformers, and is not fetched.")
     if not _are_installed("onnx"):
         raise MissingExtra(f"{model_id} would have to be converted: run pip install 'zerostart[convert]'.")
-    if _ONNX in names:
+    if onnx:
         chosen |= {name for name in names if _ONNX_FILES.fullmatch(name)}
     elif not torch:
+        what = "is an embedding model" if MODULES in names else "has no ONNX file"
         raise MissingExtra(
-            f"{model_id} has no ONNX file, so it has to be converted, which needs torch and transformers: "
+            f"{model_id} {what}, so it has to be converted, which needs torch and transformers: "
             "run pip install 'zerostart[convert]'."
         )
     return chosen | (weights if torch else set())  # beside an ONNX file, the weights are there to compare it with
