@@ -241,10 +241,10 @@ def test_a_killed_import_leaves_nothing_registered_and_the_next_one_clears_up(so
         "convert(Path(sys.argv[1]), Path(sys.argv[2]), 'killed')"
     )
     killed = subprocess.Popen([sys.executable, "-c", code, str(source), str(models)])
-    wait_for(lambda: list(models.glob(".making-*/killed/tokenizer.json")), every_s=0.001)
+    wait_for(lambda: list(models.glob(".adding-*/killed/tokenizer.json")), every_s=0.001)
     killed.send_signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
-    assert [name for name in visible(models) if not name.startswith(".making-")] == []
+    assert [name for name in visible(models) if not name.startswith(".adding-")] == []
     convert(source, models, "tiny")
     assert visible(models) == ["tiny"]
 

@@ -11,7 +11,7 @@ from zerostart.models.making import making
 
 
 def visible(models: Path) -> list[str]:
-    return sorted(path.name for path in models.iterdir() if path.name != ".lock")
+    return sorted(path.name for path in models.iterdir())
 
 
 def make(models: Path, name: str) -> None:
@@ -27,7 +27,7 @@ def start_making(models: Path, name: str) -> subprocess.Popen[bytes]:
         "    (folder / 'started').touch(); time.sleep(60)"
     )
     started = subprocess.Popen([sys.executable, "-c", code, str(models), name])
-    wait_for(lambda: list(models.glob(f".making-*/{name}/started")))
+    wait_for(lambda: list(models.glob(f".adding-*/{name}/started")))
     return started
 
 
@@ -52,7 +52,7 @@ def test_a_killed_making_leaves_nothing_after_the_next_one(tmp_path: Path) -> No
     killed = start_making(tmp_path, "killed")
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    assert [name for name in visible(tmp_path) if not name.startswith(".making-")] == []
+    assert [name for name in visible(tmp_path) if not name.startswith(".adding-")] == []
     make(tmp_path, "next")
     assert visible(tmp_path) == ["next"]
 
@@ -61,7 +61,7 @@ def test_a_making_that_still_goes_on_is_left_alone(tmp_path: Path) -> None:
     other = start_making(tmp_path, "other")
     try:
         make(tmp_path, "mine")
-        assert len(list(tmp_path.glob(".making-*/other/started"))) == 1
+        assert len(list(tmp_path.glob(".adding-*/other/started"))) == 1
     finally:
         other.kill()
         other.wait()

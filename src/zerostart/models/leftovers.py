@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from zerostart.errors import ModelInUse
@@ -17,9 +17,8 @@ from zerostart.errors import ModelInUse
 FETCHING = ".fetching"
 ADDING = ".adding-"
 REMOVING = ".removing-"
-# Younger folders are left: a fetch may be continued, and one just made may not be locked yet.
+# Younger fetches are left: they may be gone on with.
 _WEEK_S = 7 * 24 * 3600.0
-_LEAST_AGE_S = 60.0
 
 
 @contextmanager
@@ -39,8 +38,10 @@ def held(folder: Path) -> Iterator[None]:
 def folder_for_adding(models_folder: Path) -> Iterator[Path]:
     """A new folder beside the models, which is gone at the end."""
     models_folder.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=models_folder, prefix=ADDING))
-    with held(folder):
+    with ExitStack() as stack:
+        with _alone(models_folder):  # nobody clears it away before it is held
+            folder = Path(tempfile.mkdtemp(dir=models_folder, prefix=ADDING))
+            stack.enter_context(held(folder))
         try:
             yield folder
         finally:
@@ -53,18 +54,33 @@ def remove_whole(folder: Path) -> None:
         folder.unlink()
         return
     with held(folder):
-        going = Path(tempfile.mkdtemp(dir=folder.parent, prefix=REMOVING))
-        folder.rename(going)
+        with _alone(folder.parent):
+            going = Path(tempfile.mkdtemp(dir=folder.parent, prefix=REMOVING))
+            folder.rename(going)
         shutil.rmtree(going)
 
 
 def remove_leftovers(models_folder: Path) -> None:
     """Remove what killed commands left, except what one goes on with (a fetch of this week) or works in now."""
-    ages = {f"{FETCHING}/*": _WEEK_S, f"{ADDING}*": _LEAST_AGE_S, f"{REMOVING}*": _LEAST_AGE_S}
-    for pattern, age_s in ages.items():
-        for folder in models_folder.glob(pattern):
-            if folder.is_dir() and not folder.is_symlink() and time.time() - _changed_at_s(folder) > age_s:
+    if not models_folder.is_dir():
+        return
+    with _alone(models_folder):
+        found = [*models_folder.glob(f"{ADDING}*"), *models_folder.glob(f"{REMOVING}*")]
+        found += [each for each in models_folder.glob(f"{FETCHING}/*") if time.time() - _changed_at_s(each) > _WEEK_S]
+        for folder in found:
+            if folder.is_dir() and not folder.is_symlink():
                 _remove_unless_held(folder)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until nobody else is at this point with the same folder; it is never long."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _remove_unless_held(folder: Path) -> None:
