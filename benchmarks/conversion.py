@@ -19,24 +19,28 @@ from zerostart.engines.registry import load_engine
 from zerostart.models.conversion import convert
 
 _CLASSES = {"id2label": dict(enumerate(THREE_CLASSES)), "label2id": {name: i for i, name in enumerate(THREE_CLASSES)}}
+# What the DeBERTa-v3 models have in common.
+DEBERTA_V3: dict[str, Any] = {
+    "max_position_embeddings": 512,
+    "type_vocab_size": 0,
+    "relative_attention": True,
+    "position_buckets": 256,
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_biased_input": False,
+}
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "bart-large": ("BartConfig", {}),  # its defaults
     "deberta-v3-large": (
         "DebertaV2Config",
-        {
+        DEBERTA_V3
+        | {
             "hidden_size": 1024,
             "num_hidden_layers": 24,
             "num_attention_heads": 16,
             "intermediate_size": 4096,
             "vocab_size": 128100,
-            "max_position_embeddings": 512,
-            "type_vocab_size": 0,
-            "relative_attention": True,
-            "position_buckets": 256,
-            "norm_rel_ebd": "layer_norm",
-            "share_att_key": True,
-            "pos_att_type": ["p2c", "c2p"],
-            "position_biased_input": False,
         },
     ),
 }

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.conversion import DEBERTA_V3
 from benchmarks.texts import LABELS, labelled_texts, mixed_texts
 from zerostart import pipeline
 from zerostart.models.conversion import convert
@@ -32,20 +33,8 @@ _CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "deberta-v3-base": (
         "DebertaV2Config",
-        {
-            "hidden_size": 768,
-            "num_hidden_layers": 12,
-            "num_attention_heads": 12,
-            "intermediate_size": 3072,
-            "max_position_embeddings": 512,
-            "type_vocab_size": 0,
-            "relative_attention": True,
-            "position_buckets": 256,
-            "norm_rel_ebd": "layer_norm",
-            "share_att_key": True,
-            "pos_att_type": ["p2c", "c2p"],
-            "position_biased_input": False,
-        },
+        DEBERTA_V3
+        | {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
     ),
 }
 
