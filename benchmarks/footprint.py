@@ -55,7 +55,10 @@ def peak_memory() -> dict[str, Any]:
     peaks: dict[str, list[int]] = {"mixed texts": [], "longest texts": []}
     for _ in range(3):
         with tempfile.TemporaryDirectory() as home, ModelServerProcess(Path(home)) as server:
-            for name, batch in (("mixed texts", texts), ("longest texts", ["word " * 600] * 16)):
+            for name, batch in (
+                ("mixed texts", texts),
+                ("longest texts", [f"{n} " + "word " * 600 for n in range(16)]),
+            ):
                 status, answer = server.post(json.dumps({"inputs": batch, "candidate_labels": LABELS}).encode())
                 assert status == 200, answer
                 peaks[name].append(peak_mb(server.pid))

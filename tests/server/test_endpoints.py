@@ -247,7 +247,7 @@ def test_target_variant_and_weights(server: ServerProcess) -> None:
 
 def test_what_a_caller_of_an_endpoint_that_left_asked_for_is_dropped(shared_server: ServerProcess) -> None:
     text = "A long text about the sea and the mountains. " * 40
-    document = {"inputs": [text] * 100, "candidate_labels": [f"label {n}" for n in range(100)]}
+    document = {"inputs": [f"{n} {text}" for n in range(100)], "candidate_labels": [f"label {n}" for n in range(100)]}
     client = shared_server.runtime(timeout_s=2)
     with pytest.raises(ReadTimeoutError):
         client.invoke_endpoint(EndpointName="shared", Body=json.dumps(document), ContentType="application/json")

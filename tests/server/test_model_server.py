@@ -178,7 +178,8 @@ def test_what_a_caller_that_left_asked_for_is_dropped(tmp_path: Path) -> None:
     with ModelServerProcess(tmp_path) as server:
         parts = urlsplit(server.address)
         text = "A long text about the sea and the mountains. " * 40
-        body = json.dumps({"inputs": [text] * 100, "candidate_labels": [f"label {n}" for n in range(100)]}).encode()
+        texts = [f"{n} {text}" for n in range(100)]  # each of its own: what repeats is computed once
+        body = json.dumps({"inputs": texts, "candidate_labels": [f"label {n}" for n in range(100)]}).encode()
         with socket.create_connection((parts.hostname, parts.port)) as caller:
             head = f"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
             caller.sendall(head.encode() + body)
