@@ -37,6 +37,18 @@ def test_search_prints_the_best_first(home: Path) -> None:
     assert found == ["MoritzLaurer/deberta-v3-base-zeroshot-v2.0-c"]
 
 
+def test_ids_are_whole_also_in_a_narrow_terminal(home: Path) -> None:
+    """They are there to be copied."""
+    done = subprocess.run(
+        [sys.executable, "-m", "zerostart", "models", "list", "--language", "tr"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=clean_environment(home, COLUMNS="80"),
+    )
+    assert "emrecan/convbert-base-turkish-mc4-cased-multinli_tr" in done.stdout
+
+
 def test_nothing_found_says_what_to_do(home: Path) -> None:
     done = run(home, "search", "pelmeni")
     assert "leave out a word or a filter" in done.stdout

@@ -39,7 +39,9 @@ def print_local(artefacts: Sequence[Artefact], output_format: Format) -> None:
     from rich.console import Console
     from rich.table import Column, Table
 
-    table = Table("model id", Column("MB", justify="right"), "revision", "verified difference", "licence", "where")
+    longest = max((len(artefact.model_id) for artefact in artefacts), default=0)
+    ids = Column("model id", no_wrap=True, min_width=longest)
+    table = Table(ids, Column("MB", justify="right"), "revision", "verified difference", "licence", "where")
     for artefact in artefacts:
         manifest = artefact.manifest
         table.add_row(

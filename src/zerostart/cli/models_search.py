@@ -13,6 +13,7 @@ from zerostart.models.local_artefacts import LocalArtefacts
 from zerostart.services.hub import Hub, HubFilter, HubModel
 from zerostart.settings import load_settings
 
+_WIDE = 130
 Language = Annotated[str | None, typer.Option(help="Only models of this language: a code (es) or a name (spanish).")]
 Kind = Annotated[str | None, typer.Option(help="Only nli or embedding models.")]
 Licence = Annotated[str | None, typer.Option(help="Only models of this licence, such as MIT; unknown is one too.")]
@@ -112,21 +113,24 @@ def _print(models: Sequence[HubModel], output_format: Format) -> None:
         typer.echo("No model is like that: leave out a word or a filter, or see them all: zerostart models list")
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("model id", "kind", "languages", "parameters", "licence", "here", "about")
+    console = Console()
+    about = ["about"] if console.width >= _WIDE else []
+    ids = Column("model id", no_wrap=True, min_width=max(len(model.entry.id) for model in models))
+    table = Table(ids, "languages", "size", "licence", "here", *about)
     for model in models:
         entry = model.entry
-        table.add_row(
+        cells = [
             entry.id,
-            entry.kind,
             _shortened(entry.languages),
             f"{entry.parameters_millions} M" if entry.parameters_millions else "unknown",
             entry.licence,
             f"{model.artefact.size_bytes / 1e6:.0f} MB" if model.artefact else "",
             entry.description,
-        )
-    Console().print(table)
+        ]
+        table.add_row(*cells[: len(table.columns)])
+    console.print(table)
 
 
 def _shortened(languages: Sequence[str]) -> str:

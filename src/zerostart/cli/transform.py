@@ -152,9 +152,10 @@ def list_jobs(
         typer.echo("No jobs. Run one: zerostart transform create --input FILE --labels a,b,c --output FILE")
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("job", "status", "created", "ended", "reason")
+    names = Column("job", no_wrap=True, min_width=max(len(each["TransformJobName"]) for each in jobs))
+    table = Table(names, "status", "created", "ended", "reason")
     for each in jobs:
         ended = f"{each['TransformEndTime']:%Y-%m-%d %H:%M:%S} UTC" if "TransformEndTime" in each else ""
         created = f"{each['CreationTime']:%Y-%m-%d %H:%M:%S} UTC"
@@ -313,7 +314,8 @@ def _words(state: dict[str, Any]) -> str:
     if state["failed"]:
         words.append(f"{state['failed']:,} failed")
     if state["records_per_s"]:
-        words.append(f"{state['records_per_s']:,.0f}/s")
+        rate = state["records_per_s"]
+        words.append(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s")
     if state["left_s"] is not None:
         words.append(f"{state['left_s']:,.0f} s left")
     return ", ".join(words)
