@@ -41,18 +41,17 @@ def print_local(artefacts: Sequence[Artefact], output_format: Format) -> None:
 
     longest = max((len(artefact.model_id) for artefact in artefacts), default=0)
     ids = Column("model id", no_wrap=True, min_width=longest)
-    table = Table(ids, Column("MB", justify="right"), "revision", "verified difference", "licence", "where")
+    table = Table(ids, Column("MB", justify="right"), "revision", "difference", "where")
     for artefact in artefacts:
         manifest = artefact.manifest
         table.add_row(
             manifest.model_id,
             f"{artefact.size_bytes / 1e6:,.1f}",
-            manifest.revision[:12],
+            manifest.revision[:8],
             shown_difference(manifest.max_probability_difference),
-            manifest.licence,
-            "built in" if _is_built_in(artefact) else artefact.folder.name,
+            "built in" if _is_built_in(artefact) else "",
         )
-    table.add_row("", f"{sum(each.size_bytes for each in artefacts) / 1e6:,.1f}", "", "", "", "together")
+    table.add_row("together", f"{sum(each.size_bytes for each in artefacts) / 1e6:,.1f}", "", "", "")
     Console().print(table)
 
 
