@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -415,6 +416,20 @@ def test_an_empty_object_has_an_empty_output(server: ServerProcess) -> None:
     create(server, "empty")
     assert ended(server, "empty")["TransformJobStatus"] == "Completed"
     assert [got(server, f"empty/out/{name}.jsonl.out") for name in "ab"] == [b"", b""]
+
+
+def test_progress_is_in_the_logs(server: ServerProcess) -> None:
+    """Records done and failed, of how many, the rate and the time left, where SageMaker's users look for it."""
+    put(server, "logged/in/a.jsonl", lines(records(3000)) + b"{broken\n")
+    create(server, "logged", Environment={"ZEROSTART_ERRORS": "collect"})
+    assert ended(server, "logged")["TransformJobStatus"] == "Completed"
+    logs = server.client("logs", server.keys)
+    events = logs.get_log_events(
+        logGroupName="/aws/sagemaker/TransformJobs", logStreamName="logged/worker-0", startFromHead=True
+    )["events"]
+    told = re.findall(r"(\d+) of about (\d+) records, (\d+) failed, [\d.]+ records/s, (\d+) s left", str(events))
+    assert len(told) > 1, events
+    assert told[-1] == ("3001", "3001", "1", "0")
 
 
 def test_counts_are_tags_of_the_job(server: ServerProcess) -> None:

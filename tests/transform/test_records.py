@@ -84,7 +84,7 @@ def test_a_line_over_the_limit_is_one_failed_record_and_the_next_is_read() -> No
         (2, None, False),
         (3, "last", True),
     ]
-    assert "longer than 1000 bytes (MaxPayloadInMB)" in str(found[1].asked)
+    assert "longer than 1000 bytes: raise MaxPayloadInMB, or shorten it" in str(found[1].asked)
 
 
 @settings(max_examples=10, deadline=None)

@@ -3,7 +3,7 @@
 import importlib.util
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,6 @@ from zerostart.metadata.transform_job import (
     TransformJob,
     TransformJobStatus,
     TransformOptions,
-    TransformProgress,
     change_transform_job,
     get_transform_job,
     insert_transform_job,
@@ -31,6 +30,7 @@ from zerostart.nli.template import HypothesisTemplate
 from zerostart.services.arn import Arns
 from zerostart.storage.base import ObjectStore, parse_uri
 from zerostart.transform.paths import Selection
+from zerostart.transform.progress import TransformJobState, job_state
 from zerostart.transform.tables import CSV, PARQUET
 
 _ENVIRONMENT = (
@@ -43,20 +43,6 @@ _ENVIRONMENT = (
     "ZEROSTART_ERRORS",
     "ZEROSTART_MAX_ERROR_RATE",
 )
-
-
-@dataclass(frozen=True)
-class TransformJobState:
-    """A job, how far it is, and when it will be done if it goes on so; None where that cannot be told.
-
-    `records_total` is an estimate from the shards that are done, until all are.
-    """
-
-    job: TransformJob
-    progress: TransformProgress
-    records_per_s: float | None = None
-    left_s: float | None = None
-    records_total: int | None = None
 
 
 class TransformJobService:
@@ -131,7 +117,7 @@ class TransformJobService:
             if job is None:
                 raise UnknownJob(f"Could not find requested job with name: {name}")
             progress = transform_progress(connection, name)
-        return _state(job, progress)
+        return job_state(job, progress)
 
     def list_transform_jobs(self, request: PageRequest) -> Page[TransformJob]:
         """One page of jobs."""
@@ -247,18 +233,3 @@ def _rate(value: str) -> float:
     if not 0 <= rate <= 1:
         raise InvalidInput(f"ZEROSTART_MAX_ERROR_RATE is {value[:60]!r}: use a number from 0 to 1.")
     return rate
-
-
-def _state(job: TransformJob, progress: TransformProgress) -> TransformJobState:
-    if job.started_at is None or not progress.records:
-        return TransformJobState(job, progress)
-    elapsed_s = ((job.ended_at or datetime.now(UTC)) - job.started_at).total_seconds()
-    rate = progress.records / max(elapsed_s, 0.001)
-    if progress.shards_done == progress.shards:
-        left_s = None if job.ended_at is not None else 0.0
-        return TransformJobState(job, progress, rate, left_s, progress.records)
-    if not progress.bytes_done:
-        return TransformJobState(job, progress, rate)
-    total = max(progress.records, round(progress.records_done * progress.bytes_total / progress.bytes_done))
-    left_s = None if job.ended_at is not None else (total - progress.records) / rate
-    return TransformJobState(job, progress, rate, left_s, total)

@@ -88,7 +88,7 @@ class RecordReader:
     def _record(self, line: Line) -> Record:
         if line.content is None:
             limit = self._options.max_record_bytes
-            error = InvalidInput(f"The record is longer than {limit} bytes (MaxPayloadInMB).")
+            error = InvalidInput(f"The record is longer than {limit} bytes: raise MaxPayloadInMB, or shorten it.")
             return Record(line.number, None, error)
         if self._options.content_type == PLAIN:
             text = line.content.removesuffix(b"\r").decode("utf-8", "replace")

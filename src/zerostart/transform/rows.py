@@ -70,7 +70,7 @@ class RowReader:
 def _decoded(line: Line) -> str:
     """With its end; a byte order mark at the start of the file is left out. Raises InvalidInput."""
     if line.content is None:
-        raise InvalidInput("it is longer than MaxPayloadInMB.")
+        raise InvalidInput("it is longer than MaxPayloadInMB allows: raise that, or shorten the line.")
     try:
         return line.content.decode("utf-8-sig" if line.number == 1 else "utf-8") + "\n"
     except UnicodeDecodeError as error:

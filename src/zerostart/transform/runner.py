@@ -26,6 +26,7 @@ from zerostart.serving.bulk import BulkClassifier
 from zerostart.storage.base import ObjectStore
 from zerostart.transform.parts import put_together, remove_parts
 from zerostart.transform.plan import plan_files, plan_shards
+from zerostart.transform.progress import job_state
 from zerostart.transform.shard import LeaseLost, ShardWork
 
 logger = logging.getLogger(__name__)
@@ -113,7 +114,8 @@ class Runner:
             with self._database.transaction() as connection:
                 if not rows.finish_transform_shard(connection, job.name, done, lease):
                     raise LeaseLost
-            logger.info("%s: shard %d of %s: %d records", job.name, shard.number, file.key, done.records)
+                progress = rows.transform_progress(connection, job.name)
+            logger.info("%s: shard %d of %s is done; %s", job.name, shard.number, file.key, job_state(job, progress))
             self._check_rate(job)
         except (NotFound, InvalidInput, PreconditionFailed) as error:
             message = f"{file.key}: {error}"

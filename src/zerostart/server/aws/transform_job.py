@@ -8,7 +8,8 @@ from zerostart.metadata.transform_job import TransformJob, TransformOptions
 from zerostart.server.aws.listing import page_request
 from zerostart.server.aws.support import refuse_unsupported, tags_of
 from zerostart.services.arn import Arns
-from zerostart.services.transform_job import TransformJobService, TransformJobState
+from zerostart.services.transform_job import TransformJobService
+from zerostart.transform.progress import TransformJobState
 from zerostart.transform.tables import CSV, PARQUET, TABLES
 
 _UNSUPPORTED = ("DataCaptureConfig",)
