@@ -184,6 +184,28 @@ def test_a_file_is_transformed_in_one_line(home: Path, tmp_path: Path) -> None:
         assert "Could not find requested job" in run(home, "transform", "wait", "nothing").stderr
 
 
+def test_a_server_that_dies_under_a_job_does_not_lose_it(home: Path, tmp_path: Path) -> None:
+    """The command ends and says where the results will be; after the next start they are there."""
+    source = tmp_path / "texts.txt"
+    source.write_text("".join(f"One day I will see the world number {n}.\n" for n in range(60_000)))
+    create = ("transform", "create", "--input", str(source), "--labels", "a,b", "--output", str(tmp_path / "o.jsonl"))
+    with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:
+        command = [sys.executable, "-m", "zerostart", *create, "--name", "long"]
+        running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=clean_environment(home))
+        client = server.sagemaker()
+        wait_for(lambda: client.list_transform_jobs()["TransformJobSummaries"] and server.progress("long")["records"])
+        server.kill()
+        _, errors = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert (
+        "Job long goes on when the server runs again; its results will be s3://zerostart-transform/long/out" in errors
+    )
+    with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:
+        assert run(home, "transform", "wait", "long").returncode == 0
+        body = server.s3().get_object(Bucket="zerostart-transform", Key="long/out/in.jsonl.out")["Body"]
+        assert sum(1 for _ in body.iter_lines()) == 60_000
+
+
 def test_objects_are_transformed_to_objects(home: Path) -> None:
     with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:
         client = server.s3()

@@ -32,6 +32,10 @@ _CONTENT_TYPES = {".jsonl": "application/jsonlines", ".csv": "text/csv", ".txt":
 _ENDED = {"Completed", "Failed", "Stopped"}
 
 
+class _ServerGone(ServerRefused):
+    """Nobody answers."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
     group = typer.Typer(help="Classify files as jobs that survive a crash.", no_args_is_help=True)
@@ -123,8 +127,9 @@ def _classify_file(asked: dict[str, Any], source: TextFile, output: str, labels:
     if not dry_run:
         try:
             _run(asked)
-        except KeyboardInterrupt:
-            typer.echo(f"Job {job} goes on; its results will be s3://{_BUCKET}/{job}/out/in.jsonl.out", err=True)
+        except (KeyboardInterrupt, _ServerGone) as error:
+            when = " when the server runs again" if isinstance(error, _ServerGone) else ""
+            typer.echo(f"Job {job} goes on{when}; its results will be s3://{_BUCKET}/{job}/out/in.jsonl.out", err=True)
             raise
         _download(source, f"{job}/out/in.jsonl.out", target, labels)
     _clean_up(f"{job}/")
@@ -345,7 +350,7 @@ def _own_api(page: str, body: bytes | None = None) -> dict[str, Any]:
     except urllib.error.HTTPError as error:
         raise ServerRefused(_reason(error)) from error
     except OSError as error:
-        raise ServerRefused(f"The server on {address.url} does not answer: {error}") from error
+        raise _ServerGone(f"The server on {address.url} does not answer: {error}") from error
     return found
 
 
