@@ -6,7 +6,8 @@ from typing import Any, overload
 from zerostart.bootstrap.classifier import build_classifier
 from zerostart.errors import InvalidInput
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
-from zerostart.nli.classification import ClassificationRequest
+from zerostart.nli.classification import ClassificationRequest, ScorerName
+from zerostart.nli.hybrid import scorer_choice
 from zerostart.nli.labels import check_text, describe, labels_per_text
 from zerostart.nli.shortlist import Shortlist, shortlist_choice
 from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE, HypothesisTemplate
@@ -36,6 +37,7 @@ class ZeroShotClassificationPipeline:
         multi_label: bool = ...,
         long_text: LongText = ...,
         shortlist: Shortlist | None = ...,
+        scorer: ScorerName | None = ...,
     ) -> Result: ...
 
     @overload
@@ -48,6 +50,7 @@ class ZeroShotClassificationPipeline:
         multi_label: bool = ...,
         long_text: LongText = ...,
         shortlist: Shortlist | None = ...,
+        scorer: ScorerName | None = ...,
     ) -> list[Result]: ...
 
     def __call__(
@@ -59,12 +62,14 @@ class ZeroShotClassificationPipeline:
         multi_label: bool = False,
         long_text: LongText = "truncate",
         shortlist: Shortlist | None = None,
+        scorer: ScorerName | None = None,
     ) -> Result | list[Result]:
         """`{"sequence", "labels", "scores"}`, highest score first; a list of them for a list of texts.
 
         `candidate_labels` is a list, a comma-separated string, a mapping of label to description, or a list with one of
         these for each text. With `shortlist`, a number or "auto", only so many labels of a text are scored, the best by
-        an embedding. Raises InvalidInput.
+        an embedding. `scorer` is "nli", or "hybrid" where the model has weights for both; left out, it is what suits
+        the model. Raises InvalidInput.
         """
         single = isinstance(sequences, str)
         texts = [sequences] if isinstance(sequences, str) else list(sequences)
@@ -76,9 +81,10 @@ class ZeroShotClassificationPipeline:
             raise InvalidInput(f"'multi_label' is {describe(multi_label)}: send True or False.")
         long_text_choice(long_text, "long_text")
         shortlist_choice(shortlist, "shortlist")
+        scorer_choice(scorer, "scorer")
         template = HypothesisTemplate(check_text(hypothesis_template, "hypothesis_template", what="template"))
         labels = labels_per_text(candidate_labels, len(texts))
-        request = ClassificationRequest(tuple(texts), labels, template, multi_label, long_text, shortlist)
+        request = ClassificationRequest(tuple(texts), labels, template, multi_label, long_text, shortlist, scorer)
         answers = self._classifier.classify_each(request.chunks(PAIRS_AT_A_TIME))
         results = [result_document(each) for own in answers for each in own]
         return results[0] if single else results

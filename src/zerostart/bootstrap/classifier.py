@@ -37,7 +37,10 @@ def build_classifier(
         limits=BatchLimits(settings.max_batch_tokens, settings.max_queued_pairs),
         on_batch=on_batch,
     )
-    return Classifier(artefact, scorer, batcher, _ranker(settings, artefact, build_classifier))
+    classifier = Classifier(artefact, scorer, batcher, _ranker(settings, artefact, build_classifier))
+    if artefact.manifest.blend is not None:
+        classifier.loaded_ranker()  # nearly every request needs it
+    return classifier
 
 
 def build_bulk_classifier(settings: Settings, model_id: str) -> BulkClassifier:
@@ -53,14 +56,18 @@ def _ranker(settings: Settings, artefact: Artefact, build: Callable[[Settings, s
         return None
 
     def load() -> C:
-        model_id = settings.shortlist_model
+        model_id = ranking_model(settings, artefact)
         if LocalArtefacts(settings.models_folder).find(model_id).head is not None:
-            raise InvalidSettings(
-                f"shortlist_model is {model_id!r}, which is not an embedding model: name one that is."
-            )
+            raise InvalidSettings(f"{model_id!r} is to rank labels, and is not an embedding model: name one that is.")
         return build(settings, model_id)
 
     return load
+
+
+def ranking_model(settings: Settings, artefact: Artefact) -> str:
+    """The id of the embedding model that ranks labels for an NLI model."""
+    blend = artefact.manifest.blend
+    return blend.embedding_model if blend is not None else settings.shortlist_model
 
 
 def _load(settings: Settings, model_id: str, *, frugal: bool = False) -> tuple[Artefact, Scorer, Engine]:

@@ -14,7 +14,8 @@ import typer
 from zerostart.cli.records import STANDARD_INPUT, Record, TextFile, check_output, document, read_lines, writer
 from zerostart.errors import InvalidInput
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
-from zerostart.nli.classification import Classification, ClassificationRequest
+from zerostart.nli.classification import Classification, ClassificationRequest, ScorerName
+from zerostart.nli.hybrid import scorer_choice
 from zerostart.nli.labels import CandidateLabels, check_text, parse_labels
 from zerostart.nli.shortlist import Shortlist, written_shortlist
 from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE, HypothesisTemplate
@@ -43,12 +44,13 @@ class _Question:
     multi_label: bool
     long_text: LongText
     shortlist: Shortlist | None
+    scorer: ScorerName | None
 
     def about(self, texts: Sequence[str]) -> ClassificationRequest:
         """The request for some texts."""
         labels = (self.labels,) * len(texts)
         return ClassificationRequest(
-            tuple(texts), labels, self.template, self.multi_label, self.long_text, self.shortlist
+            tuple(texts), labels, self.template, self.multi_label, self.long_text, self.shortlist, self.scorer
         )
 
 
@@ -73,6 +75,9 @@ def classify(
     shortlist: Annotated[
         str, typer.Option(help="With many labels: score only so many, the best by an embedding; a number, or auto.")
     ] = "",
+    scorer: Annotated[
+        str, typer.Option(help="nli, or hybrid: with an embedding as second opinion; what suits the model if left out.")
+    ] = "",
     output_format: Annotated[Format, typer.Option("--format", help="How to print results.")] = Format.TABLE,
     input_path: Annotated[
         str, typer.Option("--input", help="File with texts: .txt, .csv, .jsonl, or - (a text a line).")
@@ -93,6 +98,7 @@ def classify(
         multi_label,
         long_text_choice(long_text, "--long-text"),
         written_shortlist(shortlist, "--shortlist"),
+        scorer_choice(scorer or None, "--scorer"),
     )
     if bool(texts) == bool(input_path):
         raise InvalidInput("Give texts as arguments, or a file with --input: one of the two.")

@@ -259,14 +259,16 @@ def _isolate(settings: Settings, model: str, *writable: Path) -> None:
 
     While it has one thread yet.
     """
+    from zerostart.bootstrap.classifier import ranking_model
     from zerostart.errors import UnknownModel
     from zerostart.hosting.isolation import isolate
     from zerostart.models.local_artefacts import LocalArtefacts
 
     artefacts = LocalArtefacts(settings.models_folder)
-    folders = [artefacts.find(model).folder]
+    artefact = artefacts.find(model)
+    folders = [artefact.folder]
     with contextlib.suppress(UnknownModel):
-        folders.append(artefacts.find(settings.shortlist_model).folder)
+        folders.append(artefacts.find(ranking_model(settings, artefact)).folder)
     caches = [settings.cache_folder / folder.name for folder in folders]
     for each in (*caches, settings.tuning_folder):
         each.mkdir(parents=True, exist_ok=True)

@@ -63,6 +63,7 @@ def create(
     shortlist: Annotated[
         str, typer.Option(help="With many labels: score only so many, the best by an embedding; a number, or auto.")
     ] = "",
+    scorer: Annotated[str, typer.Option(help="nli or hybrid; what suits the model if left out.")] = "",
     name: Annotated[str, typer.Option(help="The job's name; made from the input and the time if left out.")] = "",
     workers: Annotated[int, typer.Option(min=1, help="How many processes share the work.")] = 1,
     strict: Annotated[
@@ -90,6 +91,7 @@ def create(
         "ZEROSTART_MULTI_LABEL": "true" if multi_label else "false",
         "ZEROSTART_ERRORS": "strict" if strict else "collect",
         **({"ZEROSTART_SHORTLIST": shortlist} if shortlist else {}),
+        **({"ZEROSTART_SCORER": scorer} if scorer else {}),
     }
     stem = re.sub(r"[^a-zA-Z0-9]+", "-", Path(input_path.rstrip("/")).stem).strip("-")[:40] or "job"
     job = name or f"{stem}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"

@@ -7,11 +7,13 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from zerostart.errors import InvalidArtefact
 from zerostart.nli.head import NLIHead, find_nli_head
+from zerostart.nli.hybrid import Blend
 
 MANIFEST = "zerostart.json"
 TOKENIZER = "tokenizer.json"
@@ -28,7 +30,7 @@ class Manifest:
     `kind` is nli, or embedding for a bi-encoder, with a `dimension` and no classes. `classes` is id2label in order.
     `files` maps file names to sha256 in hex, and `sources` those of the files that the artefact was made from.
     `max_probability_difference` is what the conversion changed, compared with the original in torch in fp32; None if it
-    was not compared.
+    was not compared. `blend` is how an NLI model's scores are put together with those of an embedding model.
     """
 
     model_id: str
@@ -43,6 +45,7 @@ class Manifest:
     kind: str = "nli"
     dimension: int = 0
     max_probability_difference: float | None = None
+    blend: Blend | None = None
     sources: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
@@ -111,6 +114,8 @@ def read_manifest(path: Path) -> Manifest:
             raise InvalidArtefact(f"{path} has a format that this version does not read: it reads format {FORMAT}.")
         for key in ("classes", "languages"):
             document[key] = tuple(document[key])
+        if document.get("blend") is not None:
+            document["blend"] = Blend(**document["blend"])
         manifest = Manifest(**document)
         _check_manifest(manifest, path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -132,5 +137,11 @@ def _check_manifest(manifest: Manifest, path: Path) -> None:
         raise InvalidArtefact(
             f"{path}: kind {manifest.kind!r} with dimension {manifest.dimension} is none that this version reads."
         )
+    if (blend := manifest.blend) is not None:
+        weights = (blend.nli, blend.embedding, blend.multi_nli, blend.multi_embedding, blend.multi_bias)
+        if manifest.kind != "nli" or not all(map(isfinite, weights)):
+            raise InvalidArtefact(f"{path}: blend has a weight that is no number, or stands with an embedding model.")
+        if not re.fullmatch(MODEL_ID_PATTERN, blend.embedding_model):
+            raise InvalidArtefact(f"{path}: blend names {blend.embedding_model!r}, which is no model id.")
     if manifest.max_tokens < 8:
         raise InvalidArtefact(f"{path}: max_tokens is {manifest.max_tokens}: too few for a premise and a hypothesis.")

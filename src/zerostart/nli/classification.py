@@ -9,13 +9,15 @@ from zerostart.nli.scoring import Scores, ranking
 from zerostart.nli.template import HypothesisTemplate
 from zerostart.nli.windows import LongText
 
+ScorerName = Literal["nli", "hybrid"]
+
 
 @dataclass(frozen=True)
 class ClassificationRequest:
     """Texts, the candidate labels of each, and how to score them.
 
     `shortlist` is how many labels of a text the NLI model scores, the best by an embedding; "auto" decides by their
-    number, None is all.
+    number, None is all. `scorer` is whether an embedding has a say in the scores; None leaves it to the model.
     """
 
     texts: tuple[str, ...]
@@ -24,6 +26,7 @@ class ClassificationRequest:
     multi_label: bool = False
     long_text: LongText = "truncate"
     shortlist: int | Literal["auto"] | None = None
+    scorer: ScorerName | None = None
 
     @property
     def pairs(self) -> int:

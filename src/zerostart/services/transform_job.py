@@ -24,6 +24,7 @@ from zerostart.metadata.transform_job import (
     list_transform_jobs,
     transform_progress,
 )
+from zerostart.nli.hybrid import scorer_choice
 from zerostart.nli.labels import parse_labels
 from zerostart.nli.shortlist import written_shortlist
 from zerostart.nli.template import HypothesisTemplate
@@ -39,6 +40,7 @@ _ENVIRONMENT = (
     "ZEROSTART_MULTI_LABEL",
     "ZEROSTART_LONG_TEXT",
     "ZEROSTART_SHORTLIST",
+    "ZEROSTART_SCORER",
     "ZEROSTART_TEXT_COLUMN",
     "ZEROSTART_ERRORS",
     "ZEROSTART_MAX_ERROR_RATE",
@@ -194,6 +196,8 @@ def with_environment(options: TransformOptions, environment: Mapping[str, str]) 
         )
     if shortlist := environment.get("ZEROSTART_SHORTLIST"):
         defaults["shortlist"] = written_shortlist(shortlist, "ZEROSTART_SHORTLIST")
+    if scorer := environment.get("ZEROSTART_SCORER"):
+        defaults["scorer"] = scorer_choice(scorer, "ZEROSTART_SCORER")
     errors = environment.get("ZEROSTART_ERRORS") or "strict"
     if options.content_type in {CSV, "text/plain"} and "candidate_labels" not in defaults:
         raise InvalidInput(

@@ -18,8 +18,9 @@ from zerostart.engines.base import Engine, Logits
 from zerostart.errors import EngineFailure, InvalidInput, ZerostartError
 from zerostart.models.artefact import Artefact
 from zerostart.nli.classification import ClassificationRequest
+from zerostart.nli.hybrid import TwoViews
 from zerostart.serving.encoding import EncodedText, Scorer
-from zerostart.serving.shortlisting import Answer, Asked, ClassifyEach, shortlisted_each
+from zerostart.serving.ranking import Answer, Asked, ClassifyEach, checked, ranked_each
 from zerostart.serving.tokenizer import EncodedPair, PairTokenizer
 
 _FIRST_WINDOW_PAIRS = 256  # small, so that the first answers come soon; the next ones double
@@ -63,7 +64,7 @@ class BulkClassifier:
     an embedding model) the rows are known, and not computed again.
 
     `pairs` and `computed_pairs` count what was asked and what the engine was given. `load_ranker` gives the embedding
-    model that ranks labels for requests with a shortlist; without one every label is scored.
+    model that ranks labels, at the first request that needs it; without one every label is scored by this model alone.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class BulkClassifier:
         self.artefact = artefact
         self.pairs = 0
         self.computed_pairs = 0
+        self._views = TwoViews(artefact.manifest.blend)
         self._load_ranker = load_ranker
         self._ranker: BulkClassifier | None = None
         self._scorer = scorer
@@ -91,8 +93,8 @@ class BulkClassifier:
     def classify_each(self, requests: Iterable[Asked]) -> Iterator[Answer]:
         """The answer of every request, in order; an error is one request's own, and one that is asked is the answer."""
         if self._load_ranker is None:
-            return self._scored(requests)
-        return shortlisted_each(requests, self._rank_each, self._scored)
+            return self._scored(checked(requests, self._views))
+        return ranked_each(requests, self._views, self._rank_each, self._scored)
 
     def _rank_each(self) -> ClassifyEach:
         assert self._load_ranker is not None  # noqa: S101 - who calls this has looked

@@ -4,13 +4,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from zerostart.engines.base import Logits
 from zerostart.models.artefact import Artefact
 from zerostart.nli.classification import Classification, ClassificationRequest
-from zerostart.nli.shortlist import merged, narrowed, needs_ranking
+from zerostart.nli.hybrid import TwoViews
 from zerostart.serving.batcher import Batcher
 from zerostart.serving.encoding import EncodedText, Scorer
 from zerostart.serving.tokenizer import distinct
@@ -37,8 +37,8 @@ class PendingClassification(Protocol):
 class Classifier:
     """Classifies with one loaded model. Safe to call from many threads; their requests share batches.
 
-    `load_ranker` gives the embedding classifier that ranks labels for requests with a shortlist, at the first of these;
-    without one every label is scored.
+    `load_ranker` gives the embedding classifier that ranks labels, at the first request that needs it; without one
+    every label is scored by this model alone.
     """
 
     def __init__(
@@ -51,14 +51,15 @@ class Classifier:
         self.artefact = artefact
         self.batcher = batcher
         self._scorer = scorer
+        self._views = TwoViews(artefact.manifest.blend)
         self._load_ranker = load_ranker
         self._ranker: Classifier | None = None
         self._loading = threading.Lock()
 
     def submit(self, request: ClassificationRequest) -> PendingClassification:
         """Tokenise and queue. Raises InvalidInput for a hypothesis that does not fit, and what the batcher raises."""
-        if self._load_ranker is not None and needs_ranking(request):
-            return _Shortlisted(request, self._loaded_ranker(), self)
+        if self._views.needs_embedding(request) and self._load_ranker is not None:
+            return _Ranked(request, self.loaded_ranker(), self, self._views)
         encoded = self._scorer.encoded(request)
         pairs, rows = distinct([pair for each in encoded for pair in each.pairs])
         return _Scored(request, self._scorer, encoded, self.batcher.submit(pairs), rows)
@@ -92,7 +93,8 @@ class Classifier:
         if self._ranker is not None:
             self._ranker.close()
 
-    def _loaded_ranker(self) -> "Classifier":
+    def loaded_ranker(self) -> "Classifier":
+        """The embedding classifier; the first call loads it."""
         with self._loading:
             if self._ranker is None:
                 assert self._load_ranker is not None  # noqa: S101 - who calls this has looked
@@ -117,30 +119,30 @@ class _Scored:
         return list(self.scorer.classified(self.request, self.encoded, own))
 
 
-class _Shortlisted:
-    """A request whose labels are ranked first; then the best of them are scored."""
+class _Ranked:
+    """A request whose labels an embedding ranks first; then the best of them, or all, are scored."""
 
-    def __init__(self, request: ClassificationRequest, ranker: Classifier, scorer: Classifier) -> None:
+    def __init__(self, request: ClassificationRequest, ranker: Classifier, scorer: Classifier, views: TwoViews) -> None:
         self.request = request
         self.logits: Future[Logits] = Future()
         self._scorer = scorer
+        self._views = views
         self._second: PendingClassification | None = None
-        self._first = ranker.submit(replace(request, shortlist=None, multi_label=False))
+        self._first = ranker.submit(views.to_rank(request))
         self.logits.add_done_callback(self._drop)
         self._first.logits.add_done_callback(self._score)
 
     def result(self) -> list[Classification]:
-        """The ranking with the scores put in."""
+        """Both put together."""
         self.logits.result()
         assert self._second is not None  # noqa: S101 - there are logits
-        both = zip(self._second.result(), self._first.result(), strict=True)
-        return [merged(scored, ranked, multi_label=self.request.multi_label) for scored, ranked in both]
+        return self._views.answer(self.request, self._second.result(), self._first.result())
 
     def _score(self, ranking: "Future[Logits]") -> None:
         if ranking.cancelled() or self.logits.cancelled():
             return
         try:
-            self._second = self._scorer.submit(narrowed(self.request, self._first.result()))
+            self._second = self._scorer.submit(self._views.to_score(self.request, self._first.result()))
             self._second.logits.add_done_callback(self._pass_on)
         except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it
             self._fail(error)

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 from zerostart.errors import InvalidInput, UnsupportedAccept, UnsupportedContentType, shortened
 from zerostart.nli.classification import Classification, ClassificationRequest
+from zerostart.nli.hybrid import scorer_choice
 from zerostart.nli.labels import check_text, describe, labels_per_text
 from zerostart.nli.shortlist import shortlist_choice
 from zerostart.nli.template import HypothesisTemplate
@@ -35,6 +36,7 @@ _OPTION_KEYS = {
     "hypothesis_template": "hypothesis_template",
     "long_text": "long_text",
     "shortlist": "shortlist",
+    "scorer": "scorer",
 }
 _MAX_LINES = 10_000
 T = TypeVar("T")
@@ -121,6 +123,7 @@ def parse_request(document: Any) -> tuple[ClassificationRequest, bool]:
         multi_label=_option(options, "multi_label", False, _boolean),
         long_text=_option(options, "long_text", "truncate", long_text_choice),
         shortlist=_option(options, "shortlist", None, shortlist_choice),
+        scorer=_option(options, "scorer", None, scorer_choice),
     )
     return request, many
 

@@ -10,7 +10,7 @@ from zerostart.errors import InvalidInput, ZerostartError
 from zerostart.metadata.transform_job import TransformFile, TransformOptions
 from zerostart.serving.bulk import BulkClassifier
 from zerostart.serving.payload import result_document
-from zerostart.serving.shortlisting import Answer
+from zerostart.serving.ranking import Answer
 from zerostart.storage.base import ObjectStore
 from zerostart.transform.plan import plan_files
 from zerostart.transform.records import Record, RecordReader, decompressed

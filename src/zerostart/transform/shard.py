@@ -11,7 +11,7 @@ from zerostart.errors import InvalidInput, ZerostartError
 from zerostart.metadata.transform_job import TransformFile, TransformJob, TransformShard
 from zerostart.nli.classification import ClassificationRequest
 from zerostart.serving.bulk import BulkClassifier
-from zerostart.serving.shortlisting import Answer
+from zerostart.serving.ranking import Answer
 from zerostart.storage.base import ObjectAttributes, ObjectReader, ObjectStore
 from zerostart.transform.parts import PartFile, part_location
 from zerostart.transform.records import Record, RecordReader, RecordWriter, decompressed, error_line

@@ -1,0 +1,151 @@
+"""How right the built-in model is: held-out labelled sets, whole, and the NLI sets' own test rows, with 95 % intervals.
+
+Beside it, on the same rows, its NLI scorer alone, and embeddings of label hypotheses by those of all-MiniLM-L6-v2 and
+all-mpnet-base-v2 that are on this machine (`zerostart models add`).
+"""
+
+import gzip
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zerostart.bootstrap.classifier import build_bulk_classifier, build_classifier, build_scorer
+from zerostart.errors import UnknownModel, ZerostartError
+from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
+from zerostart.nli.classification import Classification, ClassificationRequest, ScorerName
+from zerostart.nli.labels import labels_per_text
+from zerostart.nli.template import HypothesisTemplate
+from zerostart.serving.tokenizer import EncodedPair
+from zerostart.settings import load_settings
+
+_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+_SETS = ("new_years_resolutions", "ag_news", "banking77", "yin_situation")
+_RIVALS = ("sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers/all-mpnet-base-v2")
+_NLI_SETS = ("mnli.dev_matched", "snli.test")
+_RESAMPLES = 500
+_PAIRS_AT_A_TIME = 512
+Statistic = Callable[[NDArray[np.intp]], float]
+
+
+@dataclass(frozen=True)
+class _Set:
+    name: str
+    texts: tuple[str, ...]
+    right: tuple[frozenset[str], ...]
+    labels: tuple[str, ...]
+    template: str
+    multi_label: bool
+
+
+def accuracy() -> dict[str, Any]:
+    """Figures of every set and model; `[figure, low, high]`."""
+    found: dict[str, Any] = {}
+    candidates: list[tuple[str, ScorerName | None]] = [(BUILTIN_MODEL_ID, None), (BUILTIN_MODEL_ID, "nli")]
+    candidates += [(model_id, None) for model_id in _RIVALS]
+    for model_id, scorer in candidates:
+        name = model_id if scorer is None else f"{model_id}, scorer={scorer}"
+        try:
+            found[name] = {each: _measured(model_id, scorer, _read(each)) for each in _SETS}
+        except UnknownModel as error:
+            print(f"{model_id} is left out: {error}", file=sys.stderr)
+            continue
+        three = [found[name][each]["macro_f1"][0] for each in _SETS[:3]]
+        found[name]["mean macro-F1 of the first three"] = round(float(np.mean(three)), 3)
+        print(f"{name}: {json.dumps(found[name])}", file=sys.stderr, flush=True)
+    found["nli"] = {name: _nli_accuracy(name) for name in _NLI_SETS}
+    return found
+
+
+def _read(name: str) -> _Set:
+    described = json.loads((_DATA / "cls" / "LABELS.json").read_text("utf-8"))[name]
+    with gzip.open(_DATA / "cls" / f"{name}.test.jsonl.gz", "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    return _Set(
+        name,
+        tuple(row["text"] for row in rows),
+        tuple(frozenset(row.get("labels") or [row["label"]]) for row in rows),
+        tuple(described["labels"]),
+        described["template"],
+        described["multi_label"],
+    )
+
+
+def _measured(model_id: str, scorer: ScorerName | None, source: _Set) -> dict[str, Any]:
+    classifier = build_bulk_classifier(load_settings(), model_id)
+    started_s = time.perf_counter()
+    answers: list[Classification] = []
+    for answer in classifier.classify_each(_requests(source, scorer)):
+        if isinstance(answer, ZerostartError):
+            raise answer
+        answers += answer
+    seconds = time.perf_counter() - started_s
+    classifier.close()
+    scores = np.zeros((len(answers), len(source.labels)))
+    for row, each in zip(scores, answers, strict=True):
+        by_label = dict(zip(each.labels, each.scores, strict=True))
+        row[:] = [by_label[label] for label in source.labels]
+    right = np.array([[label in own for label in source.labels] for own in source.right])
+    return {"rows": len(answers), "texts_per_s": round(len(answers) / seconds, 1), **_figures(scores, right, source)}
+
+
+def _requests(source: _Set, scorer: ScorerName | None) -> Sequence[ClassificationRequest]:
+    labels = labels_per_text(list(source.labels), 1)
+    template = HypothesisTemplate(source.template)
+    return [
+        ClassificationRequest((text,), labels, template, source.multi_label, scorer=scorer) for text in source.texts
+    ]
+
+
+def _figures(scores: NDArray[np.float64], right: NDArray[np.bool_], source: _Set) -> dict[str, Any]:
+    if source.multi_label:
+        found = scores >= 0.5
+        return {
+            "weighted_f1": _interval(lambda rows: _f1(found[rows], right[rows], weighted=True), len(scores)),
+            "labels_a_text": round(float(found.sum(1).mean()), 2),
+        }
+    best = np.eye(scores.shape[1], dtype=bool)[scores.argmax(1)]
+    return {
+        "accuracy": _interval(lambda rows: float((best[rows] & right[rows]).any(1).mean()), len(scores)),
+        "macro_f1": _interval(lambda rows: _f1(best[rows], right[rows], weighted=False), len(scores)),
+    }
+
+
+def _f1(found: NDArray[np.bool_], right: NDArray[np.bool_], *, weighted: bool) -> float:
+    """Over the labels that occur in `right`: the mean, or weighted by how often they do."""
+    support = right.sum(0)
+    values = 2 * (found & right).sum(0) / np.maximum(found.sum(0) + support, 1)
+    occurs = support > 0
+    return float(np.average(values[occurs], weights=support[occurs] if weighted else None))
+
+
+def _interval(statistic: Statistic, rows: int) -> list[float]:
+    """The figure, and the 2.5 and 97.5 % points of 500 bootstrap resamples."""
+    generator = np.random.default_rng(0)
+    resampled = [statistic(generator.integers(0, rows, rows)) for _ in range(_RESAMPLES)]
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return [round(statistic(np.arange(rows)), 3), round(float(low), 3), round(float(high), 3)]
+
+
+def _nli_accuracy(name: str) -> dict[str, Any]:
+    """Of the three classes, by the logits."""
+    with gzip.open(_DATA / "nli" / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    classifier = build_classifier(load_settings(), BUILTIN_MODEL_ID)
+    tokenizer = build_scorer(classifier.artefact).tokenizer
+    classes = classifier.artefact.manifest.classes
+    right = np.array([classes.index(row["label"]) for row in rows])
+    found = []
+    for start in range(0, len(rows), _PAIRS_AT_A_TIME):
+        own = rows[start : start + _PAIRS_AT_A_TIME]
+        pairs = [EncodedPair(tokenizer.premise(row["premise"]), tokenizer.hypothesis(row["hypothesis"])) for row in own]
+        found.append(classifier.batcher.submit(pairs).result().argmax(1))
+    classifier.close()
+    hits = np.concatenate(found) == right
+    return {"rows": len(rows), "accuracy": _interval(lambda chosen: float(hits[chosen].mean()), len(rows))}

@@ -1,0 +1,166 @@
+"""What is chosen after training, by the sets that nothing is trained on: the average of weights, and the blend."""
+
+import random
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training.corpus import CHOICE_SETS, LabelledSet, labelled_set
+from training.embedding import Embedder, averaged
+from zerostart.nli.head import NLIHead, find_nli_head
+from zerostart.nli.hybrid import Blend
+from zerostart.nli.scoring import label_scores, similarity_scores
+
+Scores = NDArray[np.float64]
+_ROWS = 300
+_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_WEIGHTS = (0.15, 0.25, 0.4, 0.6, 1.0, 1.5)
+
+
+def choice_sets(data: Path) -> list[LabelledSet]:
+    """300 texts of each, always the same."""
+    found = []
+    for name in CHOICE_SETS:
+        whole = labelled_set(data, name, "test")
+        texts = random.Random(0).sample(whole.texts, min(_ROWS, len(whole.texts)))  # noqa: S311 - picks examples
+        found.append(LabelledSet(name, texts, whole.labels, whole.template))
+    return found
+
+
+def macro_f1(source: LabelledSet, scores: Scores) -> float:
+    """Of the highest score of each text, over the labels that occur; shape of `scores` (texts, labels)."""
+    found = [source.labels[best] for best in scores.argmax(1)]
+    right = [next(iter(text.right)) for text in source.texts]
+    values = []
+    for label in set(right):
+        hits = sum(a == b == label for a, b in zip(found, right, strict=True))
+        values.append(2 * hits / (found.count(label) + right.count(label)))
+    return float(np.mean(values))
+
+
+def cosines(folder: Path, source: LabelledSet) -> Scores:
+    """Of every text and label, shape (texts, labels)."""
+    model = Embedder(folder).eval()
+    with torch.inference_mode():
+        texts = [text.text for text in source.texts]
+        rows = torch.cat([model(texts[start : start + 32]) for start in range(0, len(texts), 32)])
+        labels = model([source.template.format(label) for label in source.labels])
+        return np.asarray((rows @ labels.T).numpy(), dtype=np.float64)
+
+
+def entailment(folder: Path, source: LabelledSet) -> NDArray[np.float32]:
+    """Logits of every text and label, shape (texts, labels, 3)."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    pairs = [(text.text, source.template.format(label)) for text in source.texts for label in source.labels]
+    order = sorted(range(len(pairs)), key=lambda place: len(pairs[place][0]))
+    logits = torch.empty(len(pairs), 3)
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        for start in range(0, len(order), 64):
+            own = order[start : start + 64]
+            asked = tokenizer(
+                [pairs[place][0] for place in own],
+                [pairs[place][1] for place in own],
+                padding=True,
+                truncation="only_first",
+                max_length=160,
+                return_tensors="pt",
+            )
+            logits[own] = model(**asked).logits.float()
+    return np.asarray(logits.reshape(len(source.texts), len(source.labels), 3).numpy())
+
+
+def choose_average(base: Path, tuned: Path, out: Path, data: Path) -> dict[str, Any]:
+    """The share of the tuned embedding's weights with the best mean macro-F1; written to `out`."""
+    sets = choice_sets(data)
+    found: dict[float, list[float]] = {}
+    for share in _SHARES:
+        averaged(base, tuned, share, out)
+        found[share] = [round(macro_f1(each, cosines(out, each)), 3) for each in sets]
+    best = max(found, key=lambda share: sum(found[share]))
+    averaged(base, tuned, best, out)
+    return {"sets": [each.name for each in sets], "macro_f1": found, "share": best}
+
+
+def choose_blend(nli: Path, embedding: Path, embedding_model: str, data: Path) -> dict[str, Any]:
+    """The weights with the best mean macro-F1, and for multi-label those with the least cross-entropy."""
+    head = find_nli_head(("entailment", "neutral", "contradiction"))
+    sets = choice_sets(data)
+    views = [(entailment(nli, each), cosines(embedding, each)) for each in sets]
+
+    def single(weights: tuple[float, float]) -> list[float]:
+        blend = Blend(embedding_model, *weights, 1, 1, 0)
+        return [macro_f1(each, _all(blend, *view)) for each, view in zip(sets, views, strict=True)]
+
+    def _all(blend: Blend, logits: NDArray[np.float32], similar: Scores) -> Scores:
+        rows = [_scores(blend, own, near, head) for own, near in zip(logits, similar, strict=True)]
+        return np.stack(rows)
+
+    ratios = {(0.0, 1.0): single((0.0, 1.0)), (1.0, 0.0): single((1.0, 0.0))}
+    ratios |= {(weight, 1.0): single((weight, 1.0)) for weight in _WEIGHTS}
+    best = max(ratios, key=lambda weights: sum(ratios[weights]))
+    temperature = _temperature(best, sets, views, head, embedding_model)
+    multi = _multi_label(sets, views, head)
+    blend = Blend(embedding_model, round(best[0] * temperature, 3), round(best[1] * temperature, 3), *multi)
+    return {
+        "sets": [each.name for each in sets],
+        "macro_f1": {f"{a:g} nli, {b:g} embedding": [round(v, 3) for v in values] for (a, b), values in ratios.items()},
+        "blend": asdict(blend),
+    }
+
+
+def _scores(blend: Blend, logits: NDArray[np.float32], similar: Scores, head: NLIHead) -> Scores:
+    """Of one text's labels."""
+    entailed = label_scores(logits, head, multi_label=False)
+    return blend.scores(entailed, similarity_scores(similar, multi_label=False), multi_label=False)
+
+
+def _temperature(weights: tuple[float, float], sets: Any, views: Any, head: Any, embedding_model: str) -> float:
+    """The factor for both weights that makes right labels most likely."""
+
+    def loss(factor: float) -> float:
+        blend = Blend(embedding_model, weights[0] * factor, weights[1] * factor, 1, 1, 0)
+        values = []
+        for source, (logits, similar) in zip(sets, views, strict=True):
+            for text, own, near in zip(source.texts, logits, similar, strict=True):
+                scores = _scores(blend, own, near, head)
+                values.append(-np.log(max(scores[source.labels.index(next(iter(text.right)))], 1e-9)))
+        return float(np.mean(values))
+
+    factors = [round(0.2 * 1.15**step, 3) for step in range(22)]
+    return min(factors, key=loss)
+
+
+def _multi_label(sets: Any, views: Any, head: Any) -> tuple[float, float, float]:
+    """A logistic regression of both log-odds; each set's right and wrong labels weigh the same."""
+    rows, right, weight = [], [], []
+    for source, (logits, similar) in zip(sets, views, strict=True):
+        hits = np.array([[label in text.right for label in source.labels] for text in source.texts])
+        for own, near, hit in zip(logits, similar, hits, strict=True):
+            entailed = label_scores(own, head, multi_label=True).clip(1e-6, 1 - 1e-6)
+            close = similarity_scores(near, multi_label=True).clip(1e-6, 1 - 1e-6)
+            rows += list(zip(np.log(entailed / (1 - entailed)), np.log(close / (1 - close)), strict=True))
+            right += list(hit)
+        weight += list(np.where(hits, 0.5 / hits.mean(), 0.5 / (1 - hits.mean())).ravel() / hits.size)
+    values = torch.tensor(np.array(rows), dtype=torch.float64)
+    target = torch.tensor(np.array(right), dtype=torch.float64)
+    weights = torch.tensor(np.array(weight), dtype=torch.float64)
+    parameters = torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([parameters], max_iter=100)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        odds = values @ parameters[:2] + parameters[2]
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(odds, target, weights, reduction="sum")
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    a, b, c = (round(float(value), 3) for value in parameters.detach())
+    return a, b, c

@@ -1,0 +1,140 @@
+"""Train the built-in NLI model: pairs of NLI sets, and labelled sets recast as pairs.
+
+A pair's loss is its cross-entropy; where a set says only that the premise does not entail the hypothesis, that of
+neutral and contradiction together. The pairs of one text are also weighed against each other, as they are when they are
+served.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from training.corpus import CLASSES, NOT_ENTAILMENT, Pair, labelled_pairs, nli_pairs
+from training.loop import Schedule, train
+
+_TOKENS = 4096
+_MOST_TOKENS = 112
+_WINDOW_UNITS = 2048
+
+
+@dataclass(frozen=True)
+class NLIBatch:
+    """Pairs of about one length."""
+
+    pairs: tuple[Pair, ...]
+
+
+def nli_batches(data: Path, seed: int, epochs: int) -> list[NLIBatch]:
+    """Batches of about 4,096 tokens (words times 1.4); the pairs of a text stay together."""
+    batches: list[NLIBatch] = []
+    for epoch in range(epochs):
+        chosen = random.Random(seed * 1000 + epoch)  # noqa: S311 - picks examples
+        units: list[list[Pair]] = [[pair] for pair in nli_pairs(data, chosen)]
+        units += list(_groups(labelled_pairs(data, chosen, wrong=2)))
+        chosen.shuffle(units)
+        of_epoch: list[NLIBatch] = []
+        for start in range(0, len(units), _WINDOW_UNITS):
+            window = sorted(units[start : start + _WINDOW_UNITS], key=_longest)
+            of_epoch += list(_packed(window))
+        chosen.shuffle(of_epoch)
+        batches += of_epoch
+    return batches
+
+
+def _groups(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
+    found: dict[int, list[Pair]] = {}
+    for pair in pairs:
+        found.setdefault(pair.group, []).append(pair)
+    yield from found.values()
+
+
+def _longest(unit: Sequence[Pair]) -> int:
+    return max(_length(pair) for pair in unit)
+
+
+def _length(pair: Pair) -> int:
+    return min(_MOST_TOKENS, int(1.4 * (pair.premise.count(" ") + pair.hypothesis.count(" "))) + 5)
+
+
+def _packed(units: Sequence[list[Pair]]) -> Iterator[NLIBatch]:
+    held: list[Pair] = []
+    for unit in units:
+        if held and (len(held) + len(unit)) * _longest(unit) > _TOKENS:
+            yield NLIBatch(tuple(held))
+            held = []
+        held += unit
+    yield NLIBatch(tuple(held))
+
+
+def pair_loss(logits: torch.Tensor, batch: NLIBatch) -> torch.Tensor:
+    """The loss of logits, shape (pairs, 3)."""
+    log_p = functional.log_softmax(logits.float(), dim=1)
+    not_entailed = torch.logsumexp(log_p[:, 1:], dim=1)
+    labels = torch.tensor([pair.label for pair in batch.pairs])
+    known = labels != NOT_ENTAILMENT
+    picked = log_p.gather(1, labels.clamp(max=len(CLASSES) - 1).unsqueeze(1)).squeeze(1)
+    loss = -torch.where(known, picked, not_entailed).mean()
+    groups = torch.tensor([pair.group for pair in batch.pairs])
+    own = groups >= 0
+    if own.any():
+        loss = loss + _label_loss(logits.float()[own], labels[own] == 0, groups[own])
+    return loss
+
+
+def _label_loss(logits: torch.Tensor, right: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
+    """Of pairs that are one text's labels: by what scores are made of, as they are served.
+
+    Single-label scores are a softmax of the entailment logits over the labels, multi-label ones of entailment against
+    contradiction.
+    """
+    names, inside = groups.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    table = logits.new_full((len(names), len(logits)), float("-inf"))
+    table[inside, torch.arange(len(logits))] = logits[:, 0]
+    place = right.nonzero().squeeze(1)
+    order = torch.empty(len(names), dtype=torch.long)
+    order[inside[place]] = place
+    margin = logits[:, 0] - logits[:, 2]
+    return 0.5 * functional.cross_entropy(table, order) + 0.3 * functional.binary_cross_entropy_with_logits(
+        margin, right.float()
+    )
+
+
+def train_nli(base: Path, data: Path, out: Path, *, epochs: int, seed: int, minutes: float) -> bool:
+    """Train, and write the model to `out`; False if it was stopped before its end."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    torch.manual_seed(seed)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    names = dict(enumerate(CLASSES))
+    model: Any = AutoModelForSequenceClassification.from_pretrained(
+        base,
+        dtype=torch.float32,
+        id2label=names,
+        label2id={name: index for index, name in names.items()},
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    batches = nli_batches(data, seed, epochs)
+
+    def loss_of(batch: NLIBatch) -> torch.Tensor:
+        encoded = tokenizer(
+            [pair.premise for pair in batch.pairs],
+            [pair.hypothesis for pair in batch.pairs],
+            padding=True,
+            truncation="longest_first",
+            max_length=_MOST_TOKENS,
+            return_tensors="pt",
+        )
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = model(**encoded).logits
+        return pair_loss(logits, batch)
+
+    done = train(model, batches, loss_of, Schedule(1e-4, average_steps=400), out / "checkpoint.pt", minutes)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    return done
