@@ -9,7 +9,7 @@ DOCS := $(VENV)/.docs-installed
 SDKS := .sdks
 SDK_ENVIRONMENTS := $(SDKS)/v2/.installed $(SDKS)/v3/.installed $(SDKS)/cli/.installed
 
-.PHONY: start demo test lint format docs bench clean help
+.PHONY: start demo test lint format docs bench model clean help
 
 help: ## Show what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -47,6 +47,12 @@ docs: $(DOCS) ## Serve the documentation on 127.0.0.1:8000
 
 bench: $(TEST) ## Measure, and write benchmarks/results
 	$(BIN)/python -m benchmarks
+
+model: $(TEST) ## Train the built-in models from DATA, a folder with nli/ and cls/ (hours; goes on where it was stopped)
+	@test -d "$(DATA)/cls" || { echo "Give the data: make model DATA=FOLDER, which has nli/ and cls/."; exit 1; }
+	$(BIN)/python -m training embedding "$(DATA)"
+	$(BIN)/python -m training nli "$(DATA)"
+	$(BIN)/python -m training choose "$(DATA)"
 
 clean: ## Remove what the commands above made
 	rm -rf $(VENV) $(SDKS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis site .coverage*

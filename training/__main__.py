@@ -4,7 +4,6 @@ python -m training fetch                                the base weights, from t
 python -m training embedding DATA                       train the embedding model
 python -m training nli DATA                             train the NLI model
 python -m training choose DATA                          averages and weights of the hybrid, by the sets left out
-python -m training ship                                 convert both into the package
 
 Each step goes on where it was stopped. Everything is kept under build/training; `--minutes` stops a step in time.
 """

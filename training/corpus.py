@@ -128,14 +128,14 @@ def nli_pairs(folder: Path, chosen: random.Random) -> list[Pair]:
     return pairs
 
 
-def labelled_pairs(folder: Path, chosen: random.Random, wrong: int = 3) -> list[Pair]:
-    """The labelled sets of one epoch as pairs: a right label of each text, and `wrong` others, mostly of its set."""
+def labelled_pairs(folder: Path, chosen: random.Random, *, wrong: int, share: float) -> list[Pair]:
+    """A share of the labelled texts as pairs: a right label of each, and `wrong` others, mostly of its set."""
     sets = [labelled_set(folder, name) for name in LABELLED_ROWS]
     every = [label for each in sets for label in each.labels]
     pairs = []
     group = 0
     for each in sets:
-        for text in chosen.sample(each.texts, min(LABELLED_ROWS[each.name], len(each.texts))):
+        for text in chosen.sample(each.texts, min(int(share * LABELLED_ROWS[each.name]), len(each.texts))):
             others = [label for label in each.labels if label not in text.right]
             picked = chosen.sample(others, min(wrong, len(others)))
             if len(picked) < wrong:

@@ -8,6 +8,7 @@ https://arxiv.org/abs/2109.01903).
 """
 
 import random
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,8 +122,8 @@ def train_embedding(base: Path, data: Path, out: Path, *, steps: int, seed: int,
 
 
 def averaged(base: Path, tuned: Path, share: float, out: Path) -> None:
-    """Write `share` of the tuned weights and the rest of those of the base."""
-    from transformers import AutoModel, AutoTokenizer
+    """Write `share` of the tuned weights and the rest of those of the base, as a sentence-transformers folder."""
+    from transformers import AutoModel
 
     before, after = AutoModel.from_pretrained(base), AutoModel.from_pretrained(tuned)
     weights = after.state_dict()
@@ -130,5 +131,5 @@ def averaged(base: Path, tuned: Path, share: float, out: Path) -> None:
         if each.is_floating_point():
             weights[name] = torch.lerp(each, weights[name], share)
     after.load_state_dict(weights)
+    shutil.copytree(base, out, dirs_exist_ok=True)
     after.save_pretrained(out)
-    AutoTokenizer.from_pretrained(base).save_pretrained(out)

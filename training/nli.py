@@ -17,7 +17,7 @@ from torch.nn import functional
 from training.corpus import CLASSES, NOT_ENTAILMENT, Pair, labelled_pairs, nli_pairs
 from training.loop import Schedule, train
 
-_TOKENS = 4096
+_TOKENS = 2048
 _MOST_TOKENS = 112
 _WINDOW_UNITS = 2048
 
@@ -30,12 +30,12 @@ class NLIBatch:
 
 
 def nli_batches(data: Path, seed: int, epochs: int) -> list[NLIBatch]:
-    """Batches of about 4,096 tokens (words times 1.4); the pairs of a text stay together."""
+    """Batches of about 2,048 tokens (words times 1.4); the pairs of a text stay together."""
     batches: list[NLIBatch] = []
     for epoch in range(epochs):
         chosen = random.Random(seed * 1000 + epoch)  # noqa: S311 - picks examples
         units: list[list[Pair]] = [[pair] for pair in nli_pairs(data, chosen)]
-        units += list(_groups(labelled_pairs(data, chosen, wrong=2)))
+        units += list(_groups(labelled_pairs(data, chosen, wrong=2, share=0.6)))
         chosen.shuffle(units)
         of_epoch: list[NLIBatch] = []
         for start in range(0, len(units), _WINDOW_UNITS):
