@@ -1,0 +1,287 @@
+"""The context of each page: what its template may use, and nothing else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from markupsafe import Markup
+
+from zerostart.server.web.rendering import Page
+
+
+@dataclass(frozen=True)
+class SignInPage(Page):
+    """Signing in with an access key, and how to get a link."""
+
+    template: ClassVar[str] = "sign_in.html"
+    access_key_id: str
+    next_path: str
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class SignedInPage(Page):
+    """Leads on; as a page of its own, so that the next one is asked for by this site and gets the cookie."""
+
+    template: ClassVar[str] = "signed_in.html"
+    next_path: str
+
+
+@dataclass(frozen=True)
+class ErrorPage(Page):
+    """What happened, and what to do."""
+
+    template: ClassVar[str] = "error.html"
+    status: int
+    heading: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ErrorFragment(Page):
+    """The same within a page."""
+
+    template: ClassVar[str] = "error_fragment.html"
+    message: str
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A model in a list."""
+
+    id: str
+    name: str
+    description: str
+    languages: str
+    size: str
+    licence: str
+    commercial: bool
+    kind: str
+    is_here: bool
+
+
+@dataclass(frozen=True)
+class EndpointRow:
+    """An endpoint in a list."""
+
+    name: str
+    status: str
+    is_ready: bool
+    models: str
+    instances: str
+    memory: str
+    requests_per_minute: str
+    p50: str
+    p99: str
+    errors: int
+    created: str
+
+
+@dataclass(frozen=True)
+class HomePage(Page):
+    """The landing page."""
+
+    template: ClassVar[str] = "home.html"
+    featured: Sequence[ModelCard]
+    model_count: int
+    rows: Sequence[EndpointRow]
+    more_endpoints: bool
+
+
+@dataclass(frozen=True)
+class InvokerHomePage(Page):
+    """The landing page of a key that may invoke some endpoints, and nothing else."""
+
+    template: ClassVar[str] = "home_invoke.html"
+    names: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A value of a select, and what is shown for it."""
+
+    value: str
+    shown: str
+
+
+@dataclass(frozen=True)
+class HubChosen:
+    """What the hub's form was sent with."""
+
+    words: str = ""
+    language: str = ""
+    size: str = ""
+    licence: str = ""
+    kind: str = ""
+    sort: str = "best"
+    commercial: bool = False
+    here: bool = False
+
+
+@dataclass(frozen=True)
+class HubPage(Page):
+    """The hub: search, filters, results."""
+
+    template: ClassVar[str] = "hub.html"
+    chosen: HubChosen
+    languages: Sequence[Choice]
+    sizes: Sequence[Choice]
+    licences: Sequence[Choice]
+    kinds: Sequence[Choice]
+    sorts: Sequence[Choice]
+    cards: Sequence[ModelCard]
+
+
+@dataclass(frozen=True)
+class DeployForm:
+    """The form that deploys, with what was typed; `not_isolated` says why instances cannot be cut off, if so."""
+
+    name: str
+    instances: str = "1"
+    instance_type: str = "ml.m5.xlarge"
+    isolation: bool = False
+    tags: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """Code that does what the page does."""
+
+    name: str
+    language: str
+    code: str
+
+
+@dataclass(frozen=True)
+class ModelPage(Page):
+    """A model, with its deploy form if it is here."""
+
+    template: ClassVar[str] = "model.html"
+    card: ModelCard
+    facts: Mapping[str, str]
+    sources: Mapping[str, str]
+    card_html: Markup
+    form: DeployForm
+    instance_types: Sequence[Choice]
+    not_isolated: str | None
+    snippets: Sequence[Snippet]
+    pull_command: str
+
+
+@dataclass(frozen=True)
+class EndpointsPage(Page):
+    """The list of endpoints."""
+
+    template: ClassVar[str] = "endpoints.html"
+    rows: Sequence[EndpointRow]
+    next_token: str | None
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label's score; `width` is that of its bar, of 100."""
+
+    name: str
+    percent: str
+    width: str
+    is_top: bool
+
+
+@dataclass(frozen=True)
+class Playground:
+    """The playground's form, and what came of it."""
+
+    name: str
+    text: str = ""
+    labels: str = ""
+    hypothesis: str = ""
+    multi_label: bool = False
+    results: Sequence[Label] = ()
+    latency: str = ""
+    note: str = ""
+    link: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """A text to try, and the address of the page with it."""
+
+    name: str
+    link: str
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line of an instance's log."""
+
+    at: str
+    level: str
+    message: str
+
+
+@dataclass(frozen=True)
+class VariantRow:
+    """A variant of an endpoint."""
+
+    name: str
+    model_id: str
+    model_name: str
+    instances: str
+    instance_type: str
+    weight: str
+    isolation: str
+
+
+@dataclass(frozen=True)
+class EndpointDetails:
+    """What those see who may describe an endpoint."""
+
+    row: EndpointRow
+    arn: str
+    config_name: str
+    failure_reason: str | None
+    variants: Sequence[VariantRow]
+    log: Sequence[LogLine]
+
+
+@dataclass(frozen=True)
+class EndpointPage(Page):
+    """An endpoint; without `details` the playground alone."""
+
+    template: ClassVar[str] = "endpoint.html"
+    name: str
+    playground: Playground
+    examples: Sequence[Example]
+    snippets: Sequence[Snippet]
+    details: EndpointDetails | None
+
+
+@dataclass(frozen=True)
+class EndpointStatusFragment(Page):
+    """What changes on an endpoint's page by itself."""
+
+    template: ClassVar[str] = "endpoint_status.html"
+    details: EndpointDetails
+
+
+@dataclass(frozen=True)
+class PlaygroundFragment(Page):
+    """The playground's result."""
+
+    template: ClassVar[str] = "playground_result.html"
+    playground: Playground
+
+
+@dataclass(frozen=True)
+class DeletePage(Page):
+    """Asks before an endpoint is deleted, and names what goes."""
+
+    template: ClassVar[str] = "delete_endpoint.html"
+    name: str
+    instances: str
+    memory: str
+    config_name: str | None
+    model_names: Sequence[str] = field(default_factory=tuple)
+    with_belongings: bool = False
