@@ -171,10 +171,11 @@ class ModelPage(Page):
 
 @dataclass(frozen=True)
 class EndpointsPage(Page):
-    """The list of endpoints."""
+    """The list of endpoints; the first page of it follows what happens."""
 
     template: ClassVar[str] = "endpoints.html"
     rows: Sequence[EndpointRow]
+    is_first: bool
     next_token: str | None
 
 
@@ -190,13 +191,14 @@ class Label:
 
 @dataclass(frozen=True)
 class Playground:
-    """The playground's form, and what came of it."""
+    """The playground's form, its labels as they were read, and what came of it."""
 
     name: str
     text: str = ""
     labels: str = ""
     hypothesis: str = ""
     multi_label: bool = False
+    chips: Sequence[str] = ()
     results: Sequence[Label] = ()
     latency: str = ""
     note: str = ""
@@ -270,7 +272,7 @@ class EndpointStatusFragment(Page):
 class PlaygroundFragment(Page):
     """The playground's result."""
 
-    template: ClassVar[str] = "playground_result.html"
+    template: ClassVar[str] = "playground_fragment.html"
     playground: Playground
 
 

@@ -49,7 +49,7 @@ class EndpointPages:
         visit.require("sagemaker:ListEndpoints")
         token = visit.request.query_params.get("from")
         rows, next_token = await run_in_threadpool(self._views.rows, _ROWS_OF_A_PAGE, token)
-        return self._edge.page(visit.request, EndpointsPage(rows, next_token))
+        return self._edge.page(visit.request, EndpointsPage(rows, token is None, next_token))
 
     async def _show(self, visit: Visit) -> Response:
         name = self._invocable(visit)

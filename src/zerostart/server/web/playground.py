@@ -37,6 +37,7 @@ def typed(name: str, form: Mapping[str, str]) -> Playground:
         labels=form.get("labels", ""),
         hypothesis=form.get("template", "").strip() or DEFAULT_HYPOTHESIS_TEMPLATE,
         multi_label="multi" in form,
+        chips=labels_of(form.get("labels", "")),
     )
 
 
@@ -56,13 +57,12 @@ async def played(
     request: Request, asked: Playground, service: InvocationService, metrics: ControlPlaneMetrics, links: Links
 ) -> Playground:
     """The playground with its results, or with what was wrong; as it was if there is nothing to ask yet."""
-    labels = labels_of(asked.labels)
-    if not asked.text.strip() or not labels:
+    if not asked.text.strip() or not asked.chips:
         return asked
     try:
-        if len(labels) > _MOST_LABELS:
-            raise InvalidInput(f"{len(labels)} labels are too many for the playground: give at most {_MOST_LABELS}.")
-        result = await _invoke(request, asked, labels, service, metrics)
+        if len(asked.chips) > _MOST_LABELS:
+            raise InvalidInput(f"{len(asked.chips)} labels are too many to play with: give at most {_MOST_LABELS}.")
+        result = await _invoke(request, asked, service, metrics)
         document = _answer(result)
     except ZerostartError as error:
         return replace(asked, error=error_page(error).message)
@@ -79,12 +79,11 @@ async def played(
 async def _invoke(
     request: Request,
     asked: Playground,
-    labels: Sequence[str],
     service: InvocationService,
     metrics: ControlPlaneMetrics,
 ) -> InvocationResult:
     options = {
-        "candidate_labels": labels,
+        "candidate_labels": asked.chips,
         "hypothesis_template": asked.hypothesis,
         "multi_label": asked.multi_label,
     }
