@@ -85,7 +85,8 @@ def test_from_the_landing_page_to_a_live_endpoint(new_page: Callable[..., Page],
     page.get_by_role("link", name="Delete").click()
     page.get_by_role("button", name="Delete").click()
     page.wait_for_url("**/endpoints")
-    expect(page.locator("#rows")).not_to_contain_text(deployed, timeout=START_TIMEOUT_MS)  # without a reload
+    gone = page.get_by_role("link", name=deployed, exact=True)
+    expect(gone).to_have_count(0, timeout=START_TIMEOUT_MS)  # without a reload
 
 
 def test_the_same_without_javascript(new_page: Callable[..., Page], deployed: str) -> None:
