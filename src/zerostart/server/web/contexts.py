@@ -154,13 +154,25 @@ class Snippet:
 
 
 @dataclass(frozen=True)
+class AccuracyRow:
+    """A figure that a model's authors published, and where; the address is empty if that is no page."""
+
+    dataset: str
+    metric: str
+    value: str
+    source: str
+    address: str
+
+
+@dataclass(frozen=True)
 class ModelPage(Page):
-    """A model, with its deploy form if it is here."""
+    """A model, with its deploy form and its authors' card if it is here."""
 
     template: ClassVar[str] = "model.html"
     card: ModelCard
     facts: Mapping[str, str]
     sources: Mapping[str, str]
+    accuracy: Sequence[AccuracyRow]
     card_html: Markup
     form: DeployForm
     instance_types: Sequence[Choice]

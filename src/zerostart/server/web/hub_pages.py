@@ -1,7 +1,9 @@
 """The hub: models found by words and filters, and a page for each with its card, its deploy form and code."""
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
+from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -10,7 +12,7 @@ from zerostart.bootstrap.server import ServerParts
 from zerostart.errors import InvalidInput, ZerostartError
 from zerostart.hosting.instance_type import resources_of
 from zerostart.models.catalogue import catalogue, language_names
-from zerostart.server.web.contexts import Choice, DeployForm, HubChosen, HubPage, ModelCard, ModelPage
+from zerostart.server.web.contexts import AccuracyRow, Choice, DeployForm, HubChosen, HubPage, ModelCard, ModelPage
 from zerostart.server.web.edge import Visit, WebEdge
 from zerostart.server.web.errors import error_page
 from zerostart.server.web.formats import bytes_shown, languages_shown, parameters_shown
@@ -126,7 +128,8 @@ class HubPages:
             card=model_card(model),
             facts=_facts(model),
             sources=_sources(model),
-            card_html=card_html(self._parts.hub.card(model)),
+            accuracy=_accuracy(model),
+            card_html=card_html(self._parts.hub.card(model)) if model.artefact else Markup(),
             form=form,
             instance_types=_instance_types(form.instance_type),
             not_isolated=self._parts.models.not_isolated,
@@ -181,6 +184,15 @@ def _facts(model: HubModel) -> Mapping[str, str]:
 def _sources(model: HubModel) -> Mapping[str, str]:
     found = {"Original model card": model.entry.card, "Paper": model.entry.paper or ""}
     return {name: address for name, address in found.items() if address.startswith("https://")}
+
+
+def _accuracy(model: HubModel) -> Sequence[AccuracyRow]:
+    rows = []
+    for each in model.entry.accuracy:
+        address = each.source if each.source.startswith("https://") else ""
+        source = urlsplit(address).netloc or each.source
+        rows.append(AccuracyRow(each.dataset, each.metric, f"{each.value:.3f}", source, address))
+    return rows
 
 
 def _languages() -> list[Choice]:

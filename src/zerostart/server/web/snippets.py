@@ -65,12 +65,12 @@ print(json.loads(answer["Body"].read()))'''
 
 
 def _command_line(model_id: str, endpoint: str, instance_type: str) -> str:
-    deploy = f"zerostart deploy {model_id} --endpoint-name {endpoint} --instance-type {instance_type} --wait"
-    return f"{deploy}\n{_invoke(endpoint)}"
+    options = f"--endpoint-name {endpoint} --instance-type {instance_type} --wait"
+    return f"zerostart deploy {model_id} \\\n  {options}\n{_invoke(endpoint)}"
 
 
 def _invoke(endpoint: str) -> str:
-    return f'zerostart invoke {endpoint} "{_TEXT}" --labels {",".join(_LABELS)}'
+    return f'zerostart invoke {endpoint} "{_TEXT}" \\\n  --labels {",".join(_LABELS)}'
 
 
 def _pipeline(model_id: str) -> str:
