@@ -73,9 +73,9 @@ def test_from_the_landing_page_to_a_live_endpoint(new_page: Callable[..., Page],
     page.get_by_role("link", name="Zerostart ZSTC small").click()
     page.get_by_role("button", name="Deploy", exact=True).click()
     page.wait_for_url(f"**/endpoints/{deployed}")
-    expect(page.locator(".status.inservice")).to_be_visible(timeout=START_TIMEOUT_MS)
     page.get_by_label("Text").fill(TEXT)
-    page.get_by_role("textbox", name="Labels").press_sequentially("travel, cooking, dancing")
+    page.get_by_role("textbox", name="Labels").press_sequentially("travel, cooking, dancing")  # while it starts
+    expect(page.locator(".status.inservice")).to_be_visible(timeout=START_TIMEOUT_MS)
     expect(page.locator(".score.top .score-name")).to_have_text("travel")
     expect(page.locator(".score")).to_have_count(3)
     expect(page.locator("#chips li")).to_have_text(["travel", "cooking", "dancing"])

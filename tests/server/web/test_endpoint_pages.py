@@ -90,13 +90,14 @@ def test_an_endpoints_page_shows_what_runs_and_how_it_does(admin: Visitor) -> No
     assert tiles["Memory"].split()[1] in row
 
 
-def test_the_status_follows_and_opens_the_playground(admin: Visitor) -> None:
+def test_the_status_follows_and_tells_the_playground_when_it_may_ask(admin: Visitor) -> None:
     headers = {"HX-Request": "true"}
     same = admin.client.get("/endpoints/shared/status?seen=InService", headers=headers)
-    assert 'hx-get="/endpoints/shared/status?seen=InService"' in same.text
-    assert "hx-refresh" not in same.headers
+    assert 'value="InService"' in same.text
+    assert "<html" not in same.text
+    assert "hx-trigger" not in same.headers
     changed = admin.client.get("/endpoints/shared/status?seen=Creating", headers=headers)
-    assert changed.headers["hx-refresh"] == "true"
+    assert changed.headers["hx-trigger"] == "endpoint-ready"
     gone = admin.client.get("/endpoints/missing/status?seen=Deleting", headers=headers)
     assert gone.headers["hx-redirect"] == "/endpoints"
     visitor = Visitor(admin.server)

@@ -118,6 +118,18 @@ def test_what_is_not_there_is_said_to_people_in_words_and_to_programs_in_json(ad
     assert "is not served" in program.json()["message"]
 
 
+def test_a_broken_file_of_keys_lets_nobody_in(server: ServerProcess) -> None:
+    visitor = Visitor(server)
+    visitor.sign_in()
+    (server.home / "access-keys.json").write_text("[")
+    (server.home / "access-keys.json").chmod(0o600)
+    assert visitor.open("/hub").url.path == "/sign-in"
+    refused = visitor.sign_in_with(server.keys)
+    assert refused.status_code == 500
+    assert "access-keys" not in refused.text
+    visitor.client.close()
+
+
 def test_a_form_over_the_limit_is_refused(admin: Visitor) -> None:
     admin.open("/endpoints/shared")
     response = admin.send("/endpoints/shared/playground", text="x" * 7_000_000, labels="a")

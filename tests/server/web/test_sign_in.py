@@ -1,6 +1,7 @@
 """Signing in: by a link that works once, with an access key, until it ends."""
 
 import re
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,13 +10,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 
 from tests.processes import ServerProcess, clean_environment, wait_for
 from tests.server.web.conftest import Visitor
+from zerostart.certificates import subject_names
 from zerostart.credentials import AccessKey, Role, revoke_access_key
 from zerostart.server.web.sessions import Sessions, WrongAttempts
 from zerostart.server.web.sign_in import local_path
-from zerostart.sign_in_links import create_sign_in_token, redeem_sign_in_token
+from zerostart.sign_in_links import create_sign_in_token, redeem_sign_in_token, sign_in_url
 
 
 def test_a_visitor_is_led_to_the_sign_in_page_that_says_how_to_get_a_link(visitor: Visitor) -> None:
@@ -59,6 +62,23 @@ def test_without_a_server_the_command_line_says_so(home: Path) -> None:
     )
     assert made.returncode == 1
     assert "run zerostart serve" in made.stderr
+
+
+def test_over_https_cookies_are_for_https_alone_and_names_of_the_certificate_are_known(home: Path) -> None:
+    with ServerProcess(home, "--tls", "--tls-name", "zs.internal", ZEROSTART_ENGINE="fake") as server:
+        context = ssl.create_default_context(cafile=home / "tls" / "ca.pem")
+        with httpx.Client(base_url=server.address, verify=context) as client:
+            link = sign_in_url("", create_sign_in_token(home / "sign-in"))
+            assert "; Secure" in client.get(link).headers["set-cookie"]
+            assert client.get("/sign-in", headers={"Host": "zs.internal"}).status_code == 303
+            assert client.get("/sign-in", headers={"Host": "other.internal"}).status_code == 421
+
+
+def test_names_of_a_given_certificate_are_read_from_it(tmp_path: Path) -> None:
+    certificate = trustme.CA().issue_cert("zs.example", "10.1.2.3")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    assert subject_names(tmp_path / "cert.pem") == ["zs.example", "10.1.2.3"]
+    assert subject_names(tmp_path / "none.pem") == []
 
 
 def test_looking_at_a_link_without_opening_it_does_not_use_it(visitor: Visitor) -> None:

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
 from zerostart.credentials import AccessKey
+from zerostart.errors import InvalidSettings
 from zerostart.server.web.contexts import ErrorFragment
 from zerostart.server.web.errors import WrongHost, error_page
 from zerostart.server.web.forms import FORM_TOKEN, ForeignForm, check_origin, read_form
@@ -156,7 +157,11 @@ class WebEdge:
         return self.page(request, told, told.status)
 
     def _session(self, request: Request) -> tuple[Session, AccessKey] | None:
-        return self._sessions.find(request.cookies.get(self.cookie, ""))
+        try:
+            return self._sessions.find(request.cookies.get(self.cookie, ""))
+        except InvalidSettings as error:
+            logger.error("nobody is let in: %s", error)
+            return None
 
     def _to_sign_in(self, request: Request) -> Response:
         links = self.renderer.links

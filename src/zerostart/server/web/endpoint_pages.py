@@ -6,6 +6,7 @@ from starlette.routing import Route
 
 from zerostart.bootstrap.server import ServerParts
 from zerostart.errors import NotFound
+from zerostart.metadata.endpoint import EndpointStatus
 from zerostart.metrics import ControlPlaneMetrics
 from zerostart.server.web.contexts import (
     DeletePage,
@@ -73,9 +74,9 @@ class EndpointPages:
         except NotFound:
             return Response(headers={"HX-Redirect": self._links.endpoints})
         response = self._edge.page(visit.request, EndpointStatusFragment(details))
-        seen = visit.request.query_params.get("seen", "")
-        if seen != details.row.status and "InService" in {seen, details.row.status}:
-            response.headers["HX-Refresh"] = "true"  # the playground opens or closes with it
+        seen = visit.request.query_params.get("seen")
+        if details.row.status == EndpointStatus.IN_SERVICE and seen != EndpointStatus.IN_SERVICE:
+            response.headers["HX-Trigger"] = "endpoint-ready"  # what was typed meanwhile is asked now
         return response
 
     async def _ask(self, visit: Visit) -> Response:

@@ -36,6 +36,7 @@ _STATUSES: Mapping[type[Exception], tuple[int, str]] = {
     errors.NoInstance: (503, "Not now"),
     errors.InstanceLost: (503, "Not now"),
     errors.InvocationTimeout: (504, "No answer in time"),
+    errors.StorageFailure: (503, "Not now"),
 }
 _OF_THE_SERVER = {
     404: ("Page not found", "There is nothing at this address. The menu leads to everything there is."),
@@ -44,7 +45,7 @@ _OF_THE_SERVER = {
 
 
 def error_page(error: Exception) -> ErrorPage:
-    """The page for an error; one that nobody expected says nothing of its inside."""
+    """The page for an error; one that is in no table says nothing of its inside, which may be of the machine."""
     if isinstance(error, HTTPException):
         status = error.status_code
         heading, message = _OF_THE_SERVER.get(status, (HTTPStatus(status).phrase, "Go back, and try again."))
@@ -53,8 +54,6 @@ def error_page(error: Exception) -> ErrorPage:
         if kind in _STATUSES:
             status, heading = _STATUSES[kind]
             return ErrorPage(status, heading, _message(error))
-    if isinstance(error, errors.ZerostartError):
-        return ErrorPage(500, "That failed", str(error))
     return ErrorPage(500, "Something broke", "It is not your fault. The server's log says more; then try again.")
 
 

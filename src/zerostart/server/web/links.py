@@ -37,9 +37,9 @@ class Links:
         """An endpoint's page, with its playground."""
         return f"{self.endpoints}/{quote(name, safe='')}"
 
-    def endpoint_status(self, name: str, seen: str) -> str:
+    def endpoint_status(self, name: str) -> str:
         """What changes on an endpoint's page by itself."""
-        return f"{self.endpoint(name)}/status?{urlencode({'seen': seen})}"
+        return f"{self.endpoint(name)}/status"
 
     def playground(self, name: str) -> str:
         """Where the playground's form is sent to."""
