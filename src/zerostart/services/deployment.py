@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from zerostart.errors import InvalidInput, NotFound, shortened
+from zerostart.errors import AlreadyExists, InvalidInput, NotFound, shortened
 from zerostart.metadata.endpoint_config import ProductionVariant
 from zerostart.services.arn import ACCOUNT_ID, Arns
 from zerostart.services.endpoint import EndpointService
@@ -78,8 +78,10 @@ class DeploymentService:
         self._arns = arns
 
     def deploy(self, deployment: Deployment) -> None:
-        """Make all three, or nothing. Raises what the services of each raise."""
+        """Make all three, or nothing. Raises AlreadyExists for a taken name, and what the services of each raise."""
         name, tags = deployment.name, {**deployment.tags, MADE_FOR: deployment.name}
+        if self._is_taken(name):
+            raise AlreadyExists(f"An endpoint, endpoint config or model named {name} is there already: choose another.")
         undo: list[Callable[[str], None]] = []
         try:
             self._models.create_model(name, deployment.model_id, None, _asked_model(deployment), tags)

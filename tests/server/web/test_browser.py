@@ -108,6 +108,15 @@ def test_the_same_without_javascript(new_page: Callable[..., Page], deployed: st
     expect(page.get_by_role("heading", name="Endpoints")).to_be_visible()
 
 
+def test_a_shared_link_opens_from_another_site(new_page: Callable[..., Page], shared_server: ServerProcess) -> None:
+    page = new_page()
+    page.goto("about:blank")
+    link = f"{shared_server.address}/endpoints/shared?text={TEXT}&labels=travel,cooking"
+    page.set_content(f'<a href="{link}">look</a>')
+    page.get_by_role("link", name="look").click()
+    expect(page.locator(".score.top .score-name")).to_have_text("travel")
+
+
 def test_code_is_copied(new_page: Callable[..., Page]) -> None:
     page = new_page(permissions=["clipboard-read", "clipboard-write"])
     page.goto("/endpoints/shared")

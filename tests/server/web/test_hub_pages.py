@@ -105,7 +105,7 @@ def test_what_was_made_by_hand_stays_unless_it_is_ticked(admin: Visitor) -> None
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"endpoint_name": "shared"}, "already existing"),
+        ({"endpoint_name": "shared"}, "choose another"),
         ({"endpoint_name": "no spaces"}, "cannot name an endpoint"),
         ({"instances": "0"}, "at least 1"),
         ({"instances": "many"}, "give a whole number"),

@@ -16,8 +16,8 @@ from tests.processes import ServerProcess, clean_environment, wait_for
 from tests.server.web.conftest import Visitor
 from zerostart.certificates import subject_names
 from zerostart.credentials import AccessKey, Role, revoke_access_key
+from zerostart.server.web.links import local_path
 from zerostart.server.web.sessions import Sessions, WrongAttempts
-from zerostart.server.web.sign_in import local_path
 from zerostart.sign_in_links import create_sign_in_token, redeem_sign_in_token, sign_in_url
 
 
@@ -112,6 +112,14 @@ def test_an_access_key_signs_in_and_leads_back(visitor: Visitor) -> None:
     cookie = next(each for each in visitor.client.cookies.jar if not each.name.endswith("-visitor"))
     assert cookie.has_nonstandard_attr("HttpOnly")
     assert cookie.get_nonstandard_attr("SameSite") == "strict"
+
+
+def test_a_link_on_another_site_leads_through_a_page_of_this_one_that_gets_the_cookie(visitor: Visitor) -> None:
+    path = "/endpoints/shared?text=a&labels=b"
+    followed = visitor.client.get(path, headers={"Sec-Fetch-Site": "cross-site"})
+    assert followed.url.path == "/endpoints/shared"
+    assert 'content="0; url=/endpoints/shared?text=a&amp;labels=b"' in followed.text
+    assert visitor.client.get(path, headers={"Sec-Fetch-Site": "same-origin"}).url.path == "/sign-in"
 
 
 def test_signing_out_ends_the_session_everywhere(admin: Visitor) -> None:

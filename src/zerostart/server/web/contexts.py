@@ -20,10 +20,11 @@ class SignInPage(Page):
 
 
 @dataclass(frozen=True)
-class SignedInPage(Page):
-    """Leads on; as a page of its own, so that the next one is asked for by this site and gets the cookie."""
+class OnwardPage(Page):
+    """Leads on by itself; as a page, so that the next one is asked for by this site and gets the session's cookie."""
 
-    template: ClassVar[str] = "signed_in.html"
+    template: ClassVar[str] = "onward.html"
+    heading: str
     next_path: str
 
 

@@ -12,9 +12,10 @@ from starlette.responses import RedirectResponse, Response
 
 from zerostart.credentials import AccessKey
 from zerostart.errors import InvalidSettings
-from zerostart.server.web.contexts import ErrorFragment
+from zerostart.server.web.contexts import ErrorFragment, OnwardPage
 from zerostart.server.web.errors import WrongHost, error_page
 from zerostart.server.web.forms import FORM_TOKEN, ForeignForm, check_origin, read_form
+from zerostart.server.web.links import local_path
 from zerostart.server.web.rendering import Page, Renderer, Shell
 from zerostart.server.web.sessions import Session, Sessions
 from zerostart.services.authorisation import authorise, may
@@ -169,7 +170,11 @@ class WebEdge:
             back = urlsplit(request.headers.get("hx-current-url", "")).path or links.home
             return Response(status_code=401, headers={"HX-Redirect": links.sign_in_and_return(back)})
         query = f"?{request.url.query}" if request.url.query and request.method == "GET" else ""
-        return RedirectResponse(links.sign_in_and_return(request.url.path + query), 303)
+        wanted = request.url.path + query
+        if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
+            # Followed from another site, so the cookie was not sent: it is when this page asks.
+            return self.page(request, OnwardPage("One moment", local_path(wanted)))
+        return RedirectResponse(links.sign_in_and_return(wanted), 303)
 
     def _check_host(self, request: Request) -> None:
         host = request.headers.get("host", "")

@@ -52,3 +52,9 @@ class Links:
     def endpoints_from(self, token: str) -> str:
         """A further page of the list of endpoints."""
         return f"{self.endpoints}?{urlencode({'from': token})}"
+
+
+def local_path(path: str) -> str:
+    """`path` if it leads to a page of this server, else the landing page."""
+    good = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and "\\" not in path
+    return path if good else "/"

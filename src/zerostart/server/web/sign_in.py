@@ -11,10 +11,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from zerostart.credentials import OWN_KEY_NAME, AccessKey
-from zerostart.server.web.contexts import SignedInPage, SignInPage
+from zerostart.server.web.contexts import OnwardPage, SignInPage
 from zerostart.server.web.edge import Visit, WebEdge
 from zerostart.server.web.errors import TooManyAttempts
 from zerostart.server.web.forms import check_origin
+from zerostart.server.web.links import local_path
 from zerostart.server.web.rendering import Shell
 from zerostart.server.web.sessions import SESSION_VALID_S, Sessions, WrongAttempts
 from zerostart.sign_in_links import redeem_sign_in_token
@@ -87,7 +88,7 @@ class SignIn:
         return response
 
     def _begun(self, request: Request, key: AccessKey, next_path: str) -> Response:
-        response = self._edge.page(request, SignedInPage(next_path))
+        response = self._edge.page(request, OnwardPage("You are signed in", next_path))
         self._set_cookie(request, response, self._edge.cookie, self._sessions.begin(key))
         return response
 
@@ -99,12 +100,6 @@ class SignIn:
         wait_s = self._wrong.wait_s(_address(request))
         if wait_s > 0:
             raise TooManyAttempts(f"Too many wrong attempts came from your address: wait {math.ceil(wait_s)} seconds.")
-
-
-def local_path(path: str) -> str:
-    """`path` if it leads to a page of this server, else the landing page."""
-    good = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and "\\" not in path
-    return path if good else "/"
 
 
 def _address(request: Request) -> str:
