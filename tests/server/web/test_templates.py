@@ -1,22 +1,20 @@
 """Templates use what their contexts have, and write no address themselves."""
 
 import dataclasses
-import inspect
+import importlib
 import re
 
 import pytest
 from jinja2 import meta, nodes
 
 from zerostart.models.catalogue import catalogue
-from zerostart.server.web import contexts
 from zerostart.server.web.assets import Assets
 from zerostart.server.web.hub_pages import FEATURED
 from zerostart.server.web.links import Links
 from zerostart.server.web.rendering import TEMPLATES, Page, Renderer
 
-PAGES = [
-    each for _, each in inspect.getmembers(contexts, inspect.isclass) if issubclass(each, Page) and each is not Page
-]
+importlib.import_module("zerostart.server.web.face")  # and with it every page
+PAGES = Page.__subclasses__()
 RENDERER = Renderer(Links(Assets()))
 ENVIRONMENT = RENDERER.environment
 AROUND = {"shell", *ENVIRONMENT.globals}

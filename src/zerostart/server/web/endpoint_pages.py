@@ -8,7 +8,8 @@ from zerostart.bootstrap.server import ServerParts
 from zerostart.errors import NotFound
 from zerostart.metadata.endpoint import EndpointStatus
 from zerostart.metrics import ControlPlaneMetrics
-from zerostart.server.web.contexts import (
+from zerostart.server.web.edge import Visit, WebEdge
+from zerostart.server.web.endpoint_contexts import (
     DeletePage,
     EndpointPage,
     EndpointsPage,
@@ -16,7 +17,6 @@ from zerostart.server.web.contexts import (
     Playground,
     PlaygroundFragment,
 )
-from zerostart.server.web.edge import Visit, WebEdge
 from zerostart.server.web.endpoint_rows import EndpointViews
 from zerostart.server.web.playground import examples, played, typed
 from zerostart.server.web.snippets import endpoint_snippets

@@ -8,7 +8,8 @@ from zerostart.bootstrap.server import ServerParts
 from zerostart.errors import NotFound
 from zerostart.metadata.endpoint import DeployedVariant, Endpoint, EndpointStatus
 from zerostart.metadata.rows import PageRequest
-from zerostart.server.web.contexts import EndpointDetails, EndpointRow, LogLine, VariantRow
+from zerostart.server.web.contexts import EndpointRow
+from zerostart.server.web.endpoint_contexts import EndpointDetails, LogLine, VariantRow
 from zerostart.server.web.formats import ago, bytes_shown, duration_shown
 from zerostart.server.web.traffic import TrafficWatch
 from zerostart.services.logs import LogEvent, Span

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from zerostart.errors import InvalidInput, ZerostartError
 from zerostart.metrics import ControlPlaneMetrics
 from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE
-from zerostart.server.web.contexts import Example, Label, Playground
+from zerostart.server.web.endpoint_contexts import Example, Label, Playground
 from zerostart.server.web.errors import error_page
 from zerostart.server.web.formats import duration_shown
 from zerostart.server.web.links import Links
