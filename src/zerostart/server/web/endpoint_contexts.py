@@ -76,6 +76,16 @@ class VariantRow:
 
 
 @dataclass(frozen=True)
+class InstanceRow:
+    """An instance that takes invocations now."""
+
+    id: str
+    variant: str
+    memory: str
+    threads: int
+
+
+@dataclass(frozen=True)
 class EndpointDetails:
     """What those see who may describe an endpoint."""
 
@@ -84,6 +94,7 @@ class EndpointDetails:
     config_name: str
     failure_reason: str | None
     variants: Sequence[VariantRow]
+    instances: Sequence[InstanceRow]
     log: Sequence[LogLine]
 
 

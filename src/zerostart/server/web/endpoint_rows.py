@@ -9,7 +9,7 @@ from zerostart.errors import NotFound
 from zerostart.metadata.endpoint import DeployedVariant, Endpoint, EndpointStatus
 from zerostart.metadata.rows import PageRequest
 from zerostart.server.web.contexts import EndpointRow
-from zerostart.server.web.endpoint_contexts import EndpointDetails, LogLine, VariantRow
+from zerostart.server.web.endpoint_contexts import EndpointDetails, InstanceRow, LogLine, VariantRow
 from zerostart.server.web.formats import ago, bytes_shown, duration_shown
 from zerostart.server.web.traffic import TrafficWatch
 from zerostart.services.logs import LogEvent, Span
@@ -42,6 +42,7 @@ class EndpointViews:
             config_name=endpoint.config_name,
             failure_reason=endpoint.failure_reason,
             variants=[self._variant(name, each) for each in endpoint.variants],
+            instances=self._instances(name),
             log=self._log(name),
         )
 
@@ -77,6 +78,13 @@ class EndpointViews:
             weight=f"{variant.weight:g}",
             isolation="required" if variant.network_isolation else isolated,
         )
+
+    def _instances(self, endpoint: str) -> Sequence[InstanceRow]:
+        found = [each for variant in self.parts.router.variants(endpoint) for each in variant.instances]
+        return [
+            InstanceRow(each.id, each.spec.variant, bytes_shown(each.memory_bytes()), each.spec.threads)
+            for each in found
+        ]
 
     def _log(self, endpoint: str) -> Sequence[LogLine]:
         """The end of the newest instance's log; nothing before there is one."""
