@@ -130,6 +130,16 @@ def own_names() -> list[str]:
     return sorted({name.lower() for name in names if _HOST_NAME.fullmatch(name.lower())})
 
 
+def subject_names(certificate: Path) -> list[str]:
+    """The names and addresses that a certificate file (PEM) is for; wildcards are none."""
+    try:
+        found = x509.load_pem_x509_certificate(certificate.read_bytes()).extensions
+        names = found.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return []
+    return [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
+
+
 class HostCertificates:
     """TLS contexts of an authority, one for each host that was asked for lately."""
 

@@ -94,6 +94,11 @@ class Settings:
         return self.home / "access-keys.json"
 
     @property
+    def sign_in_folder(self) -> Path:
+        """Links that sign a browser in and were not used yet."""
+        return self.home / "sign-in"
+
+    @property
     def address_path(self) -> Path:
         """Where the running server says how it is reached."""
         return self.home / "server.json"

@@ -16,8 +16,10 @@ from zerostart.metadata.database import Database
 from zerostart.models.local_artefacts import LocalArtefacts
 from zerostart.services.arn import Arns
 from zerostart.services.async_invocation import AsyncInvocationService
+from zerostart.services.deployment import DeploymentService
 from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
+from zerostart.services.hub import Hub
 from zerostart.services.invocation import InvocationService
 from zerostart.services.jumpstart import JumpStartBucket
 from zerostart.services.logs import LogService
@@ -45,6 +47,8 @@ class ServerParts:
     endpoint_configs: EndpointConfigService
     endpoints: EndpointService
     tags: TagService
+    hub: Hub
+    deployments: DeploymentService
     invocations: InvocationService
     async_invocations: AsyncInvocationService
     transform_jobs: TransformJobService
@@ -103,15 +107,22 @@ def build_server_parts(settings: Settings) -> ServerParts:
         estimate=supervisor.estimate,
         isolated=workers_isolated,
     )
+    artefacts = LocalArtefacts(settings.models_folder)
+    models = ModelService(database, artefacts, store, arns, not_isolated)
+    endpoint_configs = EndpointConfigService(database, arns)
+    endpoints = EndpointService(database, router, arns, reconciler.wake, max_instances)
+    tags = TagService(database)
     return ServerParts(
         settings=settings,
         database=database,
         router=router,
         reconciler=reconciler,
-        models=ModelService(database, LocalArtefacts(settings.models_folder), store, arns, not_isolated),
-        endpoint_configs=EndpointConfigService(database, arns),
-        endpoints=EndpointService(database, router, arns, reconciler.wake, max_instances),
-        tags=TagService(database),
+        models=models,
+        endpoint_configs=endpoint_configs,
+        endpoints=endpoints,
+        tags=tags,
+        hub=Hub(artefacts),
+        deployments=DeploymentService(models, endpoint_configs, endpoints, tags, arns),
         invocations=invocations,
         async_invocations=AsyncInvocationService(database, store, invocations, router, settings.max_body_bytes),
         transform_jobs=transform_jobs,

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from zerostart import __version__
-from zerostart.cli import classify, endpoints, keys, models, run, serve, transform
+from zerostart.cli import classify, endpoints, keys, models, run, serve, transform, ui
 from zerostart.errors import ZerostartError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ models.register(app)
 keys.register(app)
 transform.register(app)
 run.register(app)
+ui.register(app)
 
 
 @app.command()

@@ -17,6 +17,7 @@ import typer
 from zerostart.errors import InvalidSettings
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
 from zerostart.settings import ServerAddress, Settings, load_settings, write_server_address
+from zerostart.sign_in_links import create_sign_in_token, sign_in_url
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - recognised, not bound
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -65,7 +66,7 @@ def serve(
     parts = build_server_parts(settings)
     keys = AccessKeys(ensure_credentials(settings.credentials_path), settings.access_keys_path)
     gate = Gate()
-    app = build_app(parts, keys, gate)
+    app = build_app(parts, keys, gate, _web_hosts(settings.host, tls_name or [], tls_cert))
     run_server(
         app,
         gate,
@@ -166,6 +167,14 @@ def _given_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
     return context
 
 
+def _web_hosts(host: str, names: list[str], certificate: Path | None) -> list[str]:
+    """The names under which browsers get pages. Under others another site may be asking (DNS rebinding)."""
+    from zerostart.certificates import own_names, subject_names
+
+    of_machine = own_names() if host in _WILDCARDS else [host]
+    return [*_LOOPBACK, *of_machine, *names, *(subject_names(certificate) if certificate else [])]
+
+
 def _ca_path(settings: Settings) -> Path:
     return settings.tls_folder / "ca.pem"
 
@@ -176,7 +185,7 @@ def _announce_server(settings: Settings, address: str, *, ca_bundle: Path | None
     for wildcard in _WILDCARDS:
         local = local.replace(f"//{wildcard}:", "//127.0.0.1:").replace(f"//[{wildcard}]:", "//[::1]:")
     write_server_address(settings, ServerAddress(local, str(ca_bundle) if ca_bundle else None))
-    _welcome(address, settings, ca_bundle)
+    _welcome(address, settings, ca_bundle, sign_in_url(local, create_sign_in_token(settings.sign_in_folder)))
 
 
 def transform_worker(
@@ -313,7 +322,7 @@ def _exit_with_parent() -> None:
     threading.Thread(target=wait, name="exit-with-parent", daemon=True).start()
 
 
-def _welcome(address: str, settings: Settings, ca_bundle: Path | None) -> None:
+def _welcome(address: str, settings: Settings, ca_bundle: Path | None, sign_in: str) -> None:
     """What a newcomer needs next; the command works when pasted into another terminal."""
     program = Path(sys.argv[0])
     command = str(program.absolute()) if program.name == "zerostart" else f"{sys.executable} -m zerostart"
@@ -323,6 +332,10 @@ def _welcome(address: str, settings: Settings, ca_bundle: Path | None) -> None:
         f"""
 Zerostart is running on {address}   (Ctrl-C stops it)
 Credentials: {settings.credentials_path}{trusted}
+
+In a browser (the link works once, within 15 minutes; {home}{command} ui makes another):
+
+  {sign_in}
 
 A first endpoint, from another terminal:
 

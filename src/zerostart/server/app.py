@@ -1,11 +1,12 @@
 """The server: every face on one port, around the services."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -16,7 +17,6 @@ from zerostart.credentials import AccessKey
 from zerostart.errors import InstanceLost
 from zerostart.hosting.launcher import Instance
 from zerostart.metrics import TEXT_FORM, ControlPlaneMetrics
-from zerostart.server.aws.authorisation import AccessDenied
 from zerostart.server.aws.control_plane import ControlPlane
 from zerostart.server.aws.edge import AwsEdge
 from zerostart.server.aws.errors import RUNTIME, error_response
@@ -27,13 +27,18 @@ from zerostart.server.aws.s3.operations import S3Operations
 from zerostart.server.aws.service_model import service_model
 from zerostart.server.aws.sigv4 import AuthenticationError
 from zerostart.server.jobs import job_routes
+from zerostart.server.web.face import WebFace
+from zerostart.services.authorisation import AccessDenied
 from zerostart.serving.http import Gate
 
 _SCRAPE_TIMEOUT_S = 2.0
 
 
-def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate) -> ASGIApp:
-    """The ASGI application. Its lifespan starts the reconciler, and at the end stops every instance."""
+def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate, web_hosts: Collection[str]) -> ASGIApp:
+    """The ASGI application. Its lifespan starts the reconciler, and at the end stops every instance.
+
+    Browsers get pages under the names `web_hosts`.
+    """
     settings, metrics = parts.settings, ControlPlaneMetrics()
     control_plane = ControlPlane(
         parts.models, parts.endpoint_configs, parts.endpoints, parts.transform_jobs, parts.tags, parts.logs, parts.arns
@@ -41,6 +46,7 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate) -> 
     runtime = Runtime(parts.invocations, parts.async_invocations, metrics, parts.arns)
     query_api = QueryApi(settings.region)
     edge = AwsEdge(control_plane, runtime, query_api, keys, gate, metrics, settings.max_body_bytes)
+    web = WebFace(parts, keys, gate, metrics, web_hosts)
 
     async def ping(_request: Request) -> Response:
         return JSONResponse({"status": "stopping" if gate.closed else "ok"}, 503 if gate.closed else 200)
@@ -59,17 +65,20 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate) -> 
         await run_in_threadpool(service_model, "sagemaker")
         await run_in_threadpool(service_model, "sagemaker-runtime")
         await run_in_threadpool(service_model, "sts")
-        asynchronous = asyncio.create_task(parts.async_invocations.run())
+        running = [asyncio.create_task(parts.async_invocations.run()), asyncio.create_task(web.traffic.run())]
         try:
             yield
         finally:
-            asynchronous.cancel()
-            await asyncio.wait([asynchronous])
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
             await run_in_threadpool(parts.supervisor.stop)
             await run_in_threadpool(parts.reconciler.stop)
             parts.database.close()
 
-    async def unknown(request: Request, _error: Exception) -> Response:
+    async def unknown(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException) and web.is_asked(request):
+            return await web.refuse(request, error)
         message = (
             f"{request.method} {request.url.path[:200]} is not served. Zerostart answers SageMaker's API (POST / with "
             "X-Amz-Target, POST /endpoints/NAME/invocations), GET /ping and GET /metrics."
@@ -81,6 +90,7 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate) -> 
         Route("/ping", ping, methods=["GET"]),
         Route("/metrics", expose, methods=["GET"]),
         *job_routes(parts.transform_jobs, parts.arns, edge),
+        *web.routes(),
     ]
     inner = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: unknown, 405: unknown})
     s3 = S3Gateway(

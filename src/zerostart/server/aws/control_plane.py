@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from zerostart.credentials import AccessKey
 from zerostart.errors import InvalidInput, shortened
-from zerostart.server.aws.authorisation import authorise, operation_resource
 from zerostart.server.aws.endpoint import EndpointOperations
 from zerostart.server.aws.endpoint_config import EndpointConfigOperations
 from zerostart.server.aws.errors import coded_response
@@ -19,6 +18,7 @@ from zerostart.server.aws.service_model import check_input, service_model, shape
 from zerostart.server.aws.tag import TagOperations
 from zerostart.server.aws.transform_job import TransformJobOperations
 from zerostart.services.arn import Arns
+from zerostart.services.authorisation import authorise, operation_resource
 from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
 from zerostart.services.logs import LogService

@@ -15,12 +15,12 @@ from starlette.routing import Route
 from zerostart.credentials import AccessKey
 from zerostart.errors import ZerostartError
 from zerostart.metrics import ControlPlaneMetrics
-from zerostart.server.aws.authorisation import authorise
 from zerostart.server.aws.control_plane import LOGS_TARGET, ControlPlane
 from zerostart.server.aws.errors import CONTROL_PLANE, LOGS, RUNTIME, error_response
 from zerostart.server.aws.query import QueryApi, queried_service, query_error_response
 from zerostart.server.aws.runtime import Runtime
 from zerostart.server.aws.sigv4 import AuthenticationError, SignedRequest, authenticate, authenticate_bearer
+from zerostart.services.authorisation import authorise
 from zerostart.serving.http import CALLER_LEFT, Gate, read_body, unless_caller_left
 
 logger = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from starlette.responses import Response
 
 from zerostart import errors
-from zerostart.server.aws.authorisation import AccessDenied
 from zerostart.server.aws.sigv4 import AuthenticationError
+from zerostart.services.authorisation import AccessDenied
 
 Code = tuple[str, int]
 

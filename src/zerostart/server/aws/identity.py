@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import quote
 
 from zerostart.credentials import AccessKey
-from zerostart.server.aws.authorisation import ROLE_NAME, caller_arn
 from zerostart.services.arn import ACCOUNT_ID
+from zerostart.services.authorisation import ROLE_NAME, caller_arn
 
 _CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 _TRUST = {

@@ -16,10 +16,10 @@ from starlette.responses import Response
 
 from zerostart.credentials import AccessKey
 from zerostart.errors import InvalidInput, NotFound, ZerostartError
-from zerostart.server.aws.authorisation import AccessDenied, authorise
 from zerostart.server.aws.identity import IamOperations, StsOperations
 from zerostart.server.aws.service_model import check_input, service_model
 from zerostart.server.aws.sigv4 import AuthenticationError
+from zerostart.services.authorisation import AccessDenied, authorise
 
 OPERATIONS = {
     "sts": ("GetCallerIdentity",),

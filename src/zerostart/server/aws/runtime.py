@@ -11,12 +11,12 @@ from zerostart.credentials import AccessKey
 from zerostart.errors import InvalidInput, InvocationTimeout
 from zerostart.hosting.launcher import InstanceReply
 from zerostart.metrics import ControlPlaneMetrics
-from zerostart.server.aws.authorisation import authorise
 from zerostart.server.aws.errors import coded_response
 from zerostart.server.aws.service_model import check_input, service_model
 from zerostart.server.aws.support import refuse_unsupported
 from zerostart.services.arn import ACCOUNT_ID, Arns
 from zerostart.services.async_invocation import AsyncInvocationService, AsyncSubmission
+from zerostart.services.authorisation import authorise
 from zerostart.services.invocation import Invocation, InvocationResult, InvocationService
 
 _CUSTOM_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 from starlette.responses import Response
 
 from zerostart import errors
-from zerostart.server.aws.authorisation import AccessDenied
+from zerostart.services.authorisation import AccessDenied
 
 _STATUSES = {
     "AccessDenied": 403,

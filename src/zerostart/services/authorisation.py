@@ -30,7 +30,7 @@ def caller_arn(caller: AccessKey) -> str:
 
 def authorise(caller: AccessKey, action: str, resource: str) -> None:
     """Return if the caller's role allows the action. Raises AccessDenied."""
-    if not (action in _EVERYBODY or _allows(caller, action, resource)):
+    if not may(caller, action, resource):
         raise AccessDenied(
             f"User: {caller_arn(caller)} is not authorized to perform: {action} on resource: {resource} "
             f"because no identity-based policy allows the {action} action"
@@ -47,8 +47,9 @@ def operation_resource(name: str, asked: Mapping[str, Any], arns: Arns) -> str:
     return arn[:256] if isinstance(arn, str) else "*"
 
 
-def _allows(caller: AccessKey, action: str, resource: str) -> bool:
-    if caller.role is Role.ADMIN:
+def may(caller: AccessKey, action: str, resource: str = "*") -> bool:
+    """Whether the caller's role allows the action."""
+    if caller.role is Role.ADMIN or action in _EVERYBODY:
         return True
     if caller.role is Role.DEPLOY:
         return action.startswith(_DEPLOY)

@@ -1,0 +1,160 @@
+"""In a real browser: from the landing page to a live endpoint, with and without JavaScript, and axe on each page."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.processes import BUILTIN, ServerProcess, wait_for
+from zerostart.sign_in_links import create_sign_in_token, sign_in_url
+
+CHROMIUM = Path("/usr/bin/chromium")
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text("utf-8")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+START_TIMEOUT_MS = 60_000
+TEXT = "One day I will see the world"
+
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def new_page(browser: Browser, shared_server: ServerProcess) -> Iterator[Callable[..., Page]]:
+    """Opens the landing page, signed in; whatever the console complains of fails the test."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def open_page(**options: Any) -> Page:
+        context = browser.new_context(base_url=shared_server.address, **options)
+        contexts.append(context)
+        context.set_default_timeout(20_000)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        token = create_sign_in_token(shared_server.home / "sign-in")
+        page.goto(sign_in_url(shared_server.address, token))
+        page.wait_for_url("/")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def deployed(shared_server: ServerProcess) -> Iterator[str]:
+    """The name that the deploy form proposes; what was deployed under it is gone at the end."""
+    yield BUILTIN
+    client = shared_server.sagemaker()
+    wait_for(lambda: BUILTIN not in str(client.list_endpoints()["Endpoints"]), 60)
+    assert BUILTIN not in str(client.list_models()["Models"])
+
+
+def test_from_the_landing_page_to_a_live_endpoint(new_page: Callable[..., Page], deployed: str) -> None:
+    page = new_page()
+    page.get_by_role("searchbox").fill("built-in")
+    page.get_by_role("button", name="Search").click()
+    page.wait_for_url("**/hub?*")
+    page.get_by_role("searchbox").press("End")
+    page.get_by_role("searchbox").press_sequentially(" english")  # found as one types
+    expect(page.locator("#results")).to_contain_text("Zerostart ZSTC small")
+    page.wait_for_url(re.compile("english"))
+    page.get_by_role("link", name="Zerostart ZSTC small").click()
+    page.get_by_role("button", name="Deploy", exact=True).click()
+    page.wait_for_url(f"**/endpoints/{deployed}")
+    page.get_by_label("Text").fill(TEXT)
+    page.get_by_role("textbox", name="Labels").press_sequentially("travel, cooking, dancing")  # while it starts
+    expect(page.locator(".status.inservice")).to_be_visible(timeout=START_TIMEOUT_MS)
+    expect(page.locator(".score.top .score-name")).to_have_text("travel")
+    expect(page.locator(".score")).to_have_count(3)
+    expect(page.locator("#chips li")).to_have_text(["travel", "cooking", "dancing"])
+    page.wait_for_url(re.compile("dancing"))
+    page.reload()
+    expect(page.locator(".score.top .score-name")).to_have_text("travel")
+    page.get_by_role("link", name="Delete").click()
+    page.get_by_role("button", name="Delete").click()
+    page.wait_for_url("**/endpoints")
+    gone = page.get_by_role("link", name=deployed, exact=True)
+    expect(gone).to_have_count(0, timeout=START_TIMEOUT_MS)  # without a reload
+
+
+def test_the_same_without_javascript(new_page: Callable[..., Page], deployed: str) -> None:
+    page = new_page(java_script_enabled=False)
+    page.get_by_role("searchbox").fill("built-in english")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("link", name="Zerostart ZSTC small").click()
+    page.get_by_role("button", name="Deploy", exact=True).click()
+    expect(page.locator(".status.inservice")).to_be_visible(timeout=START_TIMEOUT_MS)  # the page reloads itself
+    page.get_by_label("Text").fill(TEXT)
+    page.get_by_role("textbox", name="Labels").fill("travel\ncooking")
+    page.get_by_label("Several labels may fit").check()
+    page.get_by_role("button", name="Classify").click()
+    expect(page.locator(".score.top .score-name").first).to_have_text("travel")
+    page.get_by_role("link", name="Link to this example").click()
+    expect(page.locator(".score.top .score-name").first).to_have_text("travel")
+    page.get_by_role("link", name="Delete").click()
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", name="Endpoints")).to_be_visible()
+
+
+def test_a_shared_link_opens_from_another_site(new_page: Callable[..., Page], shared_server: ServerProcess) -> None:
+    page = new_page()
+    page.goto("about:blank")
+    link = f"{shared_server.address}/endpoints/shared?text={TEXT}&labels=travel,cooking"
+    page.set_content(f'<a href="{link}">look</a>')
+    page.get_by_role("link", name="look").click()
+    expect(page.locator(".score.top .score-name")).to_have_text("travel")
+
+
+def test_code_is_copied(new_page: Callable[..., Page]) -> None:
+    page = new_page(permissions=["clipboard-read", "clipboard-write"])
+    page.goto("/endpoints/shared")
+    page.get_by_role("button", name="Copy").first.click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert "import boto3" in page.evaluate("navigator.clipboard.readText()")
+
+
+def test_the_keyboard_alone_reaches_the_content(new_page: Callable[..., Page]) -> None:
+    page = new_page()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_page(
+    new_page: Callable[..., Page], width: int, scheme: str
+) -> None:
+    page = new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    paths = ["/", "/hub", "/hub?words=pelmeni", f"/hub/models/{BUILTIN}", "/hub/models/facebook/bart-large-mnli"]
+    paths += ["/endpoints", f"/endpoints/shared?text={TEXT}&labels=travel,cooking", "/endpoints/shared/delete"]
+    assert {path: found for path in paths if (found := wrong_on(page, path))} == {}
+    page.get_by_role("button", name="Sign out").click()
+    assert wrong_on(page, "/sign-in") == []
+
+
+def wrong_on(page: Page, path: str) -> list[str]:
+    page.goto(path)
+    page.evaluate(AXE)
+    result: Any = page.evaluate("axe.run()")
+    found = [
+        f"{each['id']}: {each['nodes'][0]['html'][:200]}"
+        for each in result["violations"]
+        if each["impact"] in {"serious", "critical"}
+    ]
+    if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+        found.append("it is wider than the window")
+    return found
