@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 ACCOUNT_ID = "000000000000"
+ROLE_ARN = f"arn:aws:iam::{ACCOUNT_ID}:role/zerostart"
 
 
 @dataclass(frozen=True)
