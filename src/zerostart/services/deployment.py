@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from zerostart.errors import AlreadyExists, InvalidInput, NotFound, shortened
 from zerostart.metadata.endpoint_config import ProductionVariant
-from zerostart.services.arn import ROLE_ARN, Arns
+from zerostart.services.arn import ACCOUNT_ID, Arns
 from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
 from zerostart.services.model import ModelService
@@ -16,6 +16,7 @@ VARIANT = "AllTraffic"
 MADE_FOR = "zerostart:made-for-endpoint"
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 _INSTANCE_TYPE = re.compile(r"ml\.[a-z][a-z0-9-]*\.[a-z0-9-]+")
+_ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/zerostart"
 _MOST_TAGS = 45  # AWS's limit is 50; some are ours
 
 
@@ -148,7 +149,7 @@ def _asked_model(deployment: Deployment) -> Mapping[str, object]:
     environment = {"HF_MODEL_ID": deployment.model_id, "HF_TASK": "zero-shot-classification"}
     return {
         "ModelName": deployment.name,
-        "ExecutionRoleArn": ROLE_ARN,
+        "ExecutionRoleArn": _ROLE,
         "PrimaryContainer": {"Environment": environment},
         "EnableNetworkIsolation": deployment.network_isolation,
     }

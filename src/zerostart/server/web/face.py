@@ -13,12 +13,15 @@ from zerostart.bootstrap.server import ServerParts
 from zerostart.credentials import AccessKey
 from zerostart.metrics import ControlPlaneMetrics
 from zerostart.server.web.assets import Assets
+from zerostart.server.web.bucket_pages import BucketPages
 from zerostart.server.web.contexts import HomePage, InvokerHomePage
 from zerostart.server.web.edge import Visit, WebEdge
 from zerostart.server.web.endpoint_pages import EndpointPages
 from zerostart.server.web.endpoint_rows import EndpointViews
 from zerostart.server.web.hub_pages import HubPages, featured
 from zerostart.server.web.links import Links
+from zerostart.server.web.object_pages import ObjectPages
+from zerostart.server.web.page_store import PageStore
 from zerostart.server.web.rendering import Renderer
 from zerostart.server.web.sessions import Sessions
 from zerostart.server.web.sign_in import SignIn
@@ -48,6 +51,9 @@ class WebFace:
         self._sign_in = SignIn(self._edge, sessions, keys, parts.settings.sign_in_folder)
         self._hub = HubPages(self._edge, parts)
         self._endpoints = EndpointPages(self._edge, parts, self._views, metrics)
+        store = PageStore(parts)
+        self._buckets = BucketPages(self._edge, store)
+        self._objects = ObjectPages(self._edge, store)
 
     def routes(self) -> list[Route]:
         """The pages and their static files. No route of theirs is one of the API's."""
@@ -57,6 +63,8 @@ class WebFace:
             *self._sign_in.routes(),
             *self._hub.routes(),
             *self._endpoints.routes(),
+            *self._buckets.routes(),
+            *self._objects.routes(),
         ]
 
     @staticmethod

@@ -1,5 +1,6 @@
 """Numbers and times as people read them."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -13,6 +14,22 @@ def bytes_shown(size: int) -> str:
     if size >= 1_000_000_000:
         return f"{size / 1e9:.1f} GB"
     return f"{size / 1e6:.0f} MB" if size >= 1_000_000 else f"{max(1, size // 1000)} kB"
+
+
+def exact_bytes_shown(size: int) -> str:
+    """A size, to the byte where it is small, such as "312 bytes"."""
+    return bytes_shown(size) if size >= 10_000 else f"{size:,} byte{'s' if size != 1 else ''}"
+
+
+def key_shown(key: str) -> str:
+    """A key, or a part of one, with what cannot be seen, or turns the direction of what is written, escaped."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in key)
+
+
+def cell_shown(value: object, most: int = 240) -> str:
+    """A value of a table, cut where it is long."""
+    text = value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= most else f"{text[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def duration_shown(seconds: float) -> str:
