@@ -15,6 +15,7 @@ from zerostart.services.transform_options import options_of
 from zerostart.storage.base import ObjectAttributes, ObjectStore, parse_uri, write_bytes
 from zerostart.transform.request import BUCKET, TransformRequest, model_name
 
+EXPECTED = "zerostart:expected-records"  # a tag: what an estimate said, for those who watch the job
 _MANIFESTS = ".zerostart/inputs/"
 
 
@@ -51,13 +52,14 @@ class BatchService:
         asked = ready.asked()
         return self._transform_jobs.estimate_transform_job(ready.model_name, options_of(asked), ready.environment())
 
-    def start(self, request: TransformRequest, model_id: str) -> None:
-        """Create the job. Raises what `estimate` raises, but Overloaded."""
+    def start(self, request: TransformRequest, model_id: str, expected: int | None = None) -> None:
+        """Create the job, which is expected to have so many records. Raises what `estimate` raises, but Overloaded."""
         self._require_free(request.name)
         ready = self._ready(request, model_id)
         asked = ready.asked()
+        tags = {} if expected is None else {EXPECTED: str(expected)}
         self._transform_jobs.create_transform_job(
-            ready.name, ready.model_name, options_of(asked), ready.environment(), asked, {}
+            ready.name, ready.model_name, options_of(asked), ready.environment(), asked, tags
         )
 
     def _require_free(self, name: str) -> None:

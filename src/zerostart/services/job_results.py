@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -77,6 +77,15 @@ class JobResults:
         options = job.options
         return options.accept == CSV or (options.assemble_lines and options.accept != PARQUET)
 
+    def lines(self, job: TransformJob) -> Generator[bytes, None, None]:
+        """The outputs as they are, one after another."""
+        for file in self.files(job):
+            if file.error is None:
+                reader = self._store.open(file.bucket, file.key)
+                with closing(reader):
+                    if reader.stored.size:
+                        yield from reader.chunks()
+
     def results(self, job: TransformJob) -> Iterator[Result]:
         """Every result, in the order of the input, in memory that does not grow."""
         for file in self.files(job):
@@ -133,12 +142,11 @@ def _of_document(document: Any, text_column: str | None) -> Iterator[Result]:
 
 def _result(found: Any, beside: Mapping[str, Any], text_column: str | None) -> Result:
     own = str(beside.get("text" if text_column is None else text_column, beside.get("text", "")))
-    if not isinstance(found, dict) or not {"error", "labels"} & set(found):
-        return Result(json.dumps(found, ensure_ascii=False), beside=beside)
-    if "error" in found:
+    if isinstance(found, dict) and {"labels", "scores"} <= set(found):
+        return Result(str(found.get("sequence", own)), tuple(found["labels"]), tuple(found["scores"]), beside=beside)
+    if isinstance(found, dict) and "error" in found:
         return Result(own, error=str(found["error"]), beside=beside)
-    text = str(found.get("sequence", own))
-    return Result(text, tuple(found["labels"]), tuple(found["scores"]), beside=beside)
+    return Result(json.dumps(found, ensure_ascii=False), beside=beside)
 
 
 def _of_row(row: Mapping[str, Any]) -> Result:

@@ -13,6 +13,7 @@ from zerostart.bootstrap.server import ServerParts
 from zerostart.credentials import AccessKey
 from zerostart.metrics import ControlPlaneMetrics
 from zerostart.server.web.assets import Assets
+from zerostart.server.web.batch_pages import BatchPages
 from zerostart.server.web.bucket_pages import BucketPages
 from zerostart.server.web.contexts import HomePage, InvokerHomePage
 from zerostart.server.web.edge import Visit, WebEdge
@@ -20,6 +21,7 @@ from zerostart.server.web.endpoint_pages import EndpointPages
 from zerostart.server.web.endpoint_rows import EndpointViews
 from zerostart.server.web.hub_pages import HubPages, featured
 from zerostart.server.web.links import Links
+from zerostart.server.web.new_batch import NewBatchPages
 from zerostart.server.web.object_pages import ObjectPages
 from zerostart.server.web.page_store import PageStore
 from zerostart.server.web.rendering import Renderer
@@ -54,6 +56,8 @@ class WebFace:
         store = PageStore(parts)
         self._buckets = BucketPages(self._edge, store)
         self._objects = ObjectPages(self._edge, store)
+        self._new_batch = NewBatchPages(self._edge, parts, store)
+        self._batch = BatchPages(self._edge, parts, store)
 
     def routes(self) -> list[Route]:
         """The pages and their static files. No route of theirs is one of the API's."""
@@ -65,6 +69,8 @@ class WebFace:
             *self._endpoints.routes(),
             *self._buckets.routes(),
             *self._objects.routes(),
+            *self._new_batch.routes(),
+            *self._batch.routes(),
         ]
 
     @staticmethod

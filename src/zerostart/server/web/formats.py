@@ -39,6 +39,20 @@ def duration_shown(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f} ms"
 
 
+def time_shown(seconds: float) -> str:
+    """How long something takes, such as "3 min"."""
+    if seconds < 1:
+        return "under a second"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+
+
+def rate_shown(per_s: float) -> str:
+    """Records a second."""
+    return f"{per_s:,.0f}/s" if per_s >= 10 else f"{per_s:.1f}/s"
+
+
 def ago(moment: datetime, now: datetime | None = None) -> str:
     """How long ago, such as "2 hours ago"."""
     passed_s = ((now or datetime.now(UTC)) - moment).total_seconds()

@@ -86,7 +86,7 @@ class Uploads:
                         self._edge.check_form(request, received.fields)
                         file = None
                         if event.file_name:
-                            where = place(received.fields, event)
+                            where = await run_in_threadpool(place, received.fields, event)
                             file = unfinished.enter_context(await run_in_threadpool(_File, store, where))
                     elif file is not None and isinstance(event, FileContent):
                         await file.take(event.content)
