@@ -20,8 +20,8 @@ def csv_pieces(
 ) -> Generator[bytes, None, None]:
     """The kept columns, then label, score, a score for each of the job's labels, and error.
 
-    If the job has none, since its records state their own, `scores` holds those of each as JSON. The columns are those of
-    the first thousand results; if later ones have others, these are one JSON object in the last column.
+    If the job has none, since its records state their own, `scores` holds those of each as JSON. The columns are those
+    of the first thousand results; if later ones have others, these are one JSON object in the last column.
     """
     remaining = iter(results)
     first = list(islice(remaining, _LOOKED_AT))
