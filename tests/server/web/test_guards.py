@@ -17,6 +17,9 @@ PAGES = (
     "/endpoints",
     "/endpoints/shared",
     "/endpoints/shared/delete",
+    "/batch",
+    "/batch/new",
+    "/buckets",
 )
 
 

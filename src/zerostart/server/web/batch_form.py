@@ -35,7 +35,7 @@ class Source:
 
 def filled(source: Source) -> SetUpForm:
     """The form as it is proposed."""
-    name = job_name(source.uri.rpartition("/")[2], datetime.now(UTC))
+    name = job_name(source.uri.rpartition("/")[2], datetime.now(UTC)).rpartition("-")[0]  # to the second
     return SetUpForm(
         text_column=_proposed_column(source.sample),
         labels="",

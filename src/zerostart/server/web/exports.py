@@ -32,7 +32,7 @@ def csv_pieces(
     own += [f"score: {label}" for label in labels] if labels else ["scores"]
     own += ["error", *([_REST] if with_rest else [])]
     buffer = io.StringIO()
-    rows = csv.writer(buffer, lineterminator="\n")
+    rows = csv.writer(buffer, lineterminator="\r\n")  # so that a cell with either in it is quoted
     rows.writerow([defused(each) for each in columns] + [defused(_free(name, columns)) for name in own])
     for result in chain(first, remaining):
         rest = {name: value for name, value in result.beside.items() if name not in columns} if with_rest else {}
