@@ -1,7 +1,7 @@
 """A new batch job in three steps, each a page: model and file; columns, labels and options; a try, and Start."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -131,7 +131,7 @@ class NewBatchPages:
             return self._edge.page(visit.request, page, told.status)
         return RedirectResponse(self._links.job(request.name), 303)
 
-    async def _in_turn(self, work: Any) -> Any:
+    async def _in_turn(self, work: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
         """Run it in a thread of its own, so that those who wait for it take none from the pages."""
         if self._trials.statistics().tasks_waiting >= _MOST_WAITING:
             raise Overloaded("Others are trying records now: start the job without, or try again in a minute.")

@@ -57,7 +57,9 @@ class ObjectPages:
         store = self._store.of(visit, "PutObject", bucket)
 
         def place(fields: dict[str, str], file: FileBegins) -> Place:
-            return Place(bucket, fields.get("prefix", "") + file.file_name, replaces="replace" in fields)
+            folder = fields.get("prefix", "")
+            folder += "" if not folder or folder.endswith("/") else "/"
+            return Place(bucket, folder + file.file_name, replaces="replace" in fields)
 
         received = await self._uploads.received(visit, store, place)
         if not received.stored:
