@@ -78,7 +78,7 @@ class ObjectPages:
             size=exact_bytes_shown(stored.size),
             changed=ago(stored.modified_at),
             kind=stored.attributes.content_type,
-            encryption=stored.attributes.kms_key_id or "the key of this installation",
+            encryption=stored.attributes.kms_key_id or self._store.usual_key,
             uri=key_shown(f"s3://{bucket}/{key}"),
             preview=preview_of(sample),
             batch_link=self._links.new_batch_of(input=f"s3://{bucket}/{key}") if sample.content_type else None,

@@ -13,6 +13,8 @@ class PageStore:
     def __init__(self, parts: ServerParts) -> None:
         self._store = parts.store
         self._generated = parts.generated
+        is_local = parts.settings.storage == "local"
+        self.usual_key = "the key of this installation" if is_local else "what the storage service uses"
         self.is_open = parts.settings.s3_gateway == "on"
 
     def of(self, visit: Visit, action: str, bucket: str = "", key: str = "") -> ObjectStore:
