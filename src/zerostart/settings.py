@@ -94,6 +94,11 @@ class Settings:
         return self.home / "access-keys.json"
 
     @property
+    def key_uses_path(self) -> Path:
+        """When each key was last used; safe to delete."""
+        return self.home / "access-keys-used.json"
+
+    @property
     def sign_in_folder(self) -> Path:
         """Links that sign a browser in and were not used yet."""
         return self.home / "sign-in"
@@ -190,6 +195,18 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     ):
         values |= _typed_values(given, source)
     return _checked(Settings(**(values | {"home": home})))
+
+
+def setting_sources(settings: Settings, environment: Mapping[str, str] | None = None) -> Mapping[str, str]:
+    """Where each value comes from, for the process that has just read its settings."""
+    env = os.environ if environment is None else environment
+    read = load_settings(env)
+    of_file = dict.fromkeys(_file_values(read.home), "zerostart.toml")
+    of_environment = dict.fromkeys(_environment_values(env), "environment")
+    names = [each.name for each in dataclasses.fields(settings)]
+    found = {**dict.fromkeys(names, "default"), **of_file, **of_environment}
+    given = {name: "command line" for name in names if getattr(read, name) != getattr(settings, name)}
+    return found | given
 
 
 def _typed_values(given: Mapping[str, Any], source: str) -> dict[str, Any]:
