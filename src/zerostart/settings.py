@@ -13,6 +13,7 @@ from zerostart.errors import InvalidSettings
 
 PREFIX = "ZEROSTART_"
 MAX_BODY_MB_CEILING = 25
+DEFAULT = "default"
 
 
 def _setting(default: Any, description: str, *, minimum: float | None = None) -> Any:
@@ -204,7 +205,7 @@ def setting_sources(settings: Settings, environment: Mapping[str, str] | None = 
     of_file = dict.fromkeys(_file_values(read.home), "zerostart.toml")
     of_environment = dict.fromkeys(_environment_values(env), "environment")
     names = [each.name for each in dataclasses.fields(settings)]
-    found = {**dict.fromkeys(names, "default"), **of_file, **of_environment}
+    found = {**dict.fromkeys(names, DEFAULT), **of_file, **of_environment}
     given = {name: "command line" for name in names if getattr(read, name) != getattr(settings, name)}
     return found | given
 

@@ -68,7 +68,7 @@ def list_keys(
     from rich.console import Console
     from rich.table import Column, Table
 
-    table = Table("key", Column("access key id", no_wrap=True), "role", "endpoints", "created", "last used")
+    table = Table("key", Column("access key id", no_wrap=True), "role", "endpoints", "created (UTC)", "last used (UTC)")
     for key in keys:
         times = (_time_shown(key.created_at), _time_shown(uses.get(key.access_key_id)))
         table.add_row(key.name, key.access_key_id, key.role, ", ".join(key.endpoints), *times)
@@ -85,7 +85,7 @@ def revoke(name: Annotated[str, typer.Argument(help="The key's name, or its acce
 
 
 def _time_shown(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else ""
 
 
 def _shown(key: AccessKey, used_at: datetime | None) -> dict[str, object]:

@@ -174,7 +174,8 @@ class AccuracyRow:
 class ModelPage(Page):
     """A model, with its deploy form and its authors' card if it is here.
 
-    `not_isolated` says why instances cannot be cut off, if so; `buckets` are proposed for answers.
+    `not_isolated` says why instances cannot be cut off, if so; `buckets` are proposed for answers, and None
+    where they are in a service of their own.
     """
 
     template: ClassVar[str] = "model.html"
@@ -186,7 +187,7 @@ class ModelPage(Page):
     form: DeployForm
     instance_types: Sequence[Choice]
     not_isolated: str | None
-    buckets: Sequence[str]
+    buckets: Sequence[str] | None
     cores: int
     snippets: Sequence[Snippet]
     pull_command: str

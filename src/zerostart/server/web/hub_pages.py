@@ -129,8 +129,6 @@ class HubPages:
         is_wrong = form.error is not None or form.problems
         snippet_name = self._parts.deployments.free_name(model.entry.name) if is_wrong else name
         settings = self._parts.settings
-        # Listing the buckets of another service takes a request to it: they are not proposed.
-        buckets = self._parts.store.buckets() if settings.storage == "local" else ()
         return ModelPage(
             card=model_card(model),
             facts=_facts(model),
@@ -140,11 +138,17 @@ class HubPages:
             form=form,
             instance_types=instance_types(form.instance_type),
             not_isolated=self._parts.models.not_isolated,
-            buckets=[f"s3://{bucket.name}/answers" for bucket in buckets],
+            buckets=self._answer_folders(),
             cores=settings.threads or os.cpu_count() or 1,
             snippets=model_snippets(model.entry.id, snippet_name, "ml.m5.xlarge", settings.region),
             pull_command=f"zerostart models pull {model.entry.id}",
         )
+
+    def _answer_folders(self) -> Sequence[str] | None:
+        """A folder in each bucket; None where listing them would take a request to another service."""
+        if self._parts.settings.storage != "local":
+            return None
+        return [f"s3://{bucket.name}/answers" for bucket in self._parts.store.buckets()]
 
 
 def featured(models: Sequence[HubModel]) -> Sequence[ModelCard]:

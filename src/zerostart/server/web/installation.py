@@ -1,11 +1,11 @@
 """This installation as the settings' page tells of it: where data lies, versions, the settings in force."""
 
 import platform
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
-from urllib.parse import urlsplit, urlunsplit
 
 from zerostart.server.web.formats import bytes_shown
 from zerostart.server.web.settings_contexts import PlaceRow, SettingRow
@@ -22,7 +22,7 @@ def place_rows(disk: DiskUse, settings: Settings, wait_s: float) -> Sequence[Pla
     rows = [
         PlaceRow(
             place.name,
-            ", ".join(map(str, place.paths[:2])),
+            str(place.paths[0]),
             place.purpose,
             None if sizes is None else bytes_shown(sizes[place.name]) if sizes[place.name] else _EMPTY,
         )
@@ -59,7 +59,7 @@ def setting_rows(settings: Settings, sources: Mapping[str, str]) -> Sequence[Set
             each.name,
             without_secret(str(getattr(settings, each.name))) or _EMPTY,
             sources[each.name],
-            each.metadata["description"],
+            each.metadata["description"].replace("`", ""),
         )
         for each in fields(settings)
     ]
@@ -69,7 +69,6 @@ def without_secret(value: str) -> str:
     """A value as it is, but for an address: that is shown without its password and its parameters."""
     if "://" not in value:
         return value
-    parts = urlsplit(value)
-    user, at, host = parts.netloc.rpartition("@")
-    shown = f"{user.partition(':')[0]}{':…' if ':' in user else ''}{at}{host}"
-    return urlunsplit((parts.scheme, shown, parts.path, "…" if parts.query else "", ""))
+    # Up to the last @, since a password may hold what ought to have been percent-encoded.
+    address, _, parameters = re.sub(r"(://[^/@:]*):.*@", r"\1:…@", value).partition("?")
+    return f"{address}?…" if parameters else address

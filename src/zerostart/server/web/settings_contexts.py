@@ -64,7 +64,8 @@ class SettingsPage(Page):
     places: Sequence[PlaceRow]
     free: str
     versions: Mapping[str, str]
-    settings: Sequence[SettingRow]
+    changed: Sequence[SettingRow]
+    defaults: Sequence[SettingRow]
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,11 @@ from zerostart.server.web.settings_contexts import (
 )
 from zerostart.services.access_key import AccessKeyService, KeyUses, client_variables
 from zerostart.services.disk_use import DiskUse, places
-from zerostart.settings import ServerAddress, server_address
+from zerostart.settings import DEFAULT, ServerAddress, server_address
 
 _ROLES = (
-    (Role.INVOKE, "invoke: asks the endpoints named below"),
-    (Role.DEPLOY, "deploy: models, endpoints, jobs, buckets"),
+    (Role.INVOKE, "invoke: named endpoints"),
+    (Role.DEPLOY, "deploy: models, endpoints, jobs"),
     (Role.ADMIN, "admin: everything"),
 )
 _ENDPOINT = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
@@ -101,6 +101,7 @@ class SettingsPages:
 
     def _page(self, caller: AccessKey, form: KeyForm) -> SettingsPage:
         settings = self._parts.settings
+        rows = setting_rows(settings, self._parts.setting_sources)
         endpoints = self._parts.endpoints.list_endpoints(PageRequest(limit=_NAMES_SHOWN, next_token=None))
         return SettingsPage(
             keys=[self._row(key, caller) for key in self._keys.list_keys()],
@@ -110,7 +111,8 @@ class SettingsPages:
             places=place_rows(self._disk, settings, 0.0),
             free=free_shown(settings),
             versions=versions(),
-            settings=setting_rows(settings, self._parts.setting_sources),
+            changed=[row for row in rows if row.source != DEFAULT],
+            defaults=[row for row in rows if row.source == DEFAULT],
         )
 
     def _row(self, key: AccessKey, caller: AccessKey) -> KeyRow:
