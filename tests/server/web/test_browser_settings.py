@@ -89,7 +89,7 @@ def test_a_key_is_made_used_and_revoked(
     assert json.loads(answer["Body"].read())["labels"]
     page.get_by_role("link", name="I have it").click()
     page.get_by_role("link", name="Revoke website").click()
-    page.get_by_role("button", name="Revoke website").click()
+    page.get_by_role("button", name="Revoke").click()
     expect(page.get_by_role("heading", name="Settings", exact=True)).to_be_visible()
     expect(page.get_by_role("row", name="website")).to_have_count(0)
     with pytest.raises(ClientError, match="UnrecognizedClientException"):
