@@ -70,9 +70,8 @@ class SettingsPages:
 
     async def _places(self, visit: Visit) -> Response:
         self._require(visit)
-        settings = self._parts.settings
-        rows = await run_in_threadpool(place_rows, self._disk, settings, _PATIENCE_S)
-        return self._edge.page(visit.request, PlacesFragment(rows, free_shown(settings)))
+        page = await run_in_threadpool(self._measured, _PATIENCE_S)
+        return self._edge.page(visit.request, page)
 
     async def _create(self, visit: Visit) -> Response:
         visit.require("iam:CreateAccessKey")
@@ -99,8 +98,13 @@ class SettingsPages:
     def _require(visit: Visit) -> None:
         visit.require("iam:ListAccessKeys")
 
+    def _measured(self, wait_s: float) -> PlacesFragment:
+        settings = self._parts.settings
+        return PlacesFragment(place_rows(self._disk, settings, wait_s), free_shown(settings))
+
     def _page(self, caller: AccessKey, form: KeyForm) -> SettingsPage:
         settings = self._parts.settings
+        measured = self._measured(_PATIENCE_S / 2)
         rows = setting_rows(settings, self._parts.setting_sources)
         endpoints = self._parts.endpoints.list_endpoints(PageRequest(limit=_NAMES_SHOWN, next_token=None))
         return SettingsPage(
@@ -108,8 +112,8 @@ class SettingsPages:
             form=form,
             roles=[Choice(*each) for each in _ROLES],
             endpoint_names=[endpoint.name for endpoint in endpoints.records],
-            places=place_rows(self._disk, settings, 0.0),
-            free=free_shown(settings),
+            places=measured.places,
+            free=measured.free,
             versions=versions(),
             changed=[row for row in rows if row.source != DEFAULT],
             defaults=[row for row in rows if row.source == DEFAULT],
