@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import IO
 
@@ -24,9 +25,10 @@ from zerostart.services.invocation import InvocationService
 from zerostart.services.jumpstart import JumpStartBucket
 from zerostart.services.logs import LogService
 from zerostart.services.model import ModelService
+from zerostart.services.redeployment import RedeploymentService
 from zerostart.services.tag import TagService
 from zerostart.services.transform_job import TransformJobService
-from zerostart.settings import PREFIX, Settings, instance_environment
+from zerostart.settings import PREFIX, Settings, instance_environment, setting_sources
 from zerostart.storage.base import ObjectStore
 from zerostart.storage.generated import GeneratedObjects
 from zerostart.storage.local import LocalStore
@@ -49,6 +51,7 @@ class ServerParts:
     tags: TagService
     hub: Hub
     deployments: DeploymentService
+    redeployments: RedeploymentService
     invocations: InvocationService
     async_invocations: AsyncInvocationService
     transform_jobs: TransformJobService
@@ -58,6 +61,7 @@ class ServerParts:
     store: ObjectStore
     generated: tuple[GeneratedObjects, ...]
     lock: IO[str]
+    setting_sources: Mapping[str, str]
 
 
 def build_server_parts(settings: Settings) -> ServerParts:
@@ -112,6 +116,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
     endpoint_configs = EndpointConfigService(database, arns)
     endpoints = EndpointService(database, router, arns, reconciler.wake, max_instances)
     tags = TagService(database)
+    deployments = DeploymentService(models, endpoint_configs, endpoints, tags, arns)
     return ServerParts(
         settings=settings,
         database=database,
@@ -122,7 +127,8 @@ def build_server_parts(settings: Settings) -> ServerParts:
         endpoints=endpoints,
         tags=tags,
         hub=Hub(artefacts),
-        deployments=DeploymentService(models, endpoint_configs, endpoints, tags, arns),
+        deployments=deployments,
+        redeployments=RedeploymentService(deployments, models, endpoint_configs, endpoints),
         invocations=invocations,
         async_invocations=AsyncInvocationService(database, store, invocations, router, settings.max_body_bytes),
         transform_jobs=transform_jobs,
@@ -134,6 +140,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
         store=store,
         generated=(GeneratedObjects(JumpStartBucket()),),
         lock=lock,
+        setting_sources=setting_sources(settings),
     )
 
 
