@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from zerostart.errors import InvalidSettings
-from zerostart.settings import Settings, instance_environment, load_settings, server_address
+from zerostart.settings import Settings, instance_environment, load_settings, server_address, setting_sources
 
 
 def env(home: Path, **values: str) -> dict[str, str]:
@@ -25,6 +25,20 @@ def test_the_file_beats_the_default_and_the_environment_beats_the_file(tmp_path:
     settings = load_settings(env(tmp_path, port="9100", engine="fake"))
     assert (settings.port, settings.threads, settings.region, settings.engine) == (9100, 2, "eu-west-1", "fake")
     assert settings.max_body_bytes == 12 * 1024 * 1024
+
+
+def test_each_value_says_where_it_comes_from(tmp_path: Path) -> None:
+    write(tmp_path, "port = 9000\nthreads = 2\n")
+    environment = env(tmp_path, port="9100", engine="fake")
+    sources = setting_sources(load_settings(environment).with_values(host="127.0.0.2"), environment)
+    assert {name: source for name, source in sources.items() if source != "default"} == {
+        "home": "environment",
+        "port": "environment",
+        "threads": "zerostart.toml",
+        "engine": "environment",
+        "host": "command line",
+    }
+    assert sources.keys() == set(Settings.__dataclass_fields__)
 
 
 def test_an_empty_variable_counts_as_none(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def ensure_credentials(path: Path) -> AccessKey:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     access_key_id, secret = _new_pair()
     content = f"[default]\naws_access_key_id = {access_key_id}\naws_secret_access_key = {secret}\n"
-    with _written_beside(path, content) as temporary, contextlib.suppress(FileExistsError):
+    with written_beside(path, content) as temporary, contextlib.suppress(FileExistsError):
         os.link(temporary, path)  # whole or not at all, and never over an existing file
     return read_credentials(path)
 
@@ -179,12 +179,12 @@ def _changing(path: Path) -> Iterator[list[AccessKey]]:
         keys = list(read_access_keys(path))
         yield keys
         content = json.dumps([asdict(each) for each in keys], default=datetime.isoformat, indent=1)
-        with _written_beside(path, content) as temporary:
+        with written_beside(path, content) as temporary:
             temporary.rename(path)
 
 
 @contextlib.contextmanager
-def _written_beside(path: Path, content: str) -> Iterator[Path]:
+def written_beside(path: Path, content: str) -> Iterator[Path]:
     """A durable file with this content beside `path`, 0600 from its first byte, removed at the end if still there."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)

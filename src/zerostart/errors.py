@@ -23,6 +23,14 @@ class InvalidInput(ZerostartError):
     """The request or its values are wrong; the caller can mend it."""
 
 
+class InvalidField(InvalidInput):
+    """One value of several that were given is wrong; `field` names it, so that a form can say it there."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
 class BodyTooLarge(InvalidInput):
     """A request body, or the work in it, is over a limit."""
 

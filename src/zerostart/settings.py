@@ -13,6 +13,7 @@ from zerostart.errors import InvalidSettings
 
 PREFIX = "ZEROSTART_"
 MAX_BODY_MB_CEILING = 25
+DEFAULT = "default"
 
 
 def _setting(default: Any, description: str, *, minimum: float | None = None) -> Any:
@@ -92,6 +93,11 @@ class Settings:
     def access_keys_path(self) -> Path:
         """The keys that `zerostart keys create` made."""
         return self.home / "access-keys.json"
+
+    @property
+    def key_uses_path(self) -> Path:
+        """When each key was last used; safe to delete."""
+        return self.home / "access-keys-used.json"
 
     @property
     def sign_in_folder(self) -> Path:
@@ -190,6 +196,18 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     ):
         values |= _typed_values(given, source)
     return _checked(Settings(**(values | {"home": home})))
+
+
+def setting_sources(settings: Settings, environment: Mapping[str, str] | None = None) -> Mapping[str, str]:
+    """Where each value comes from, for the process that has just read its settings."""
+    env = os.environ if environment is None else environment
+    read = load_settings(env)
+    of_file = dict.fromkeys(_file_values(read.home), "zerostart.toml")
+    of_environment = dict.fromkeys(_environment_values(env), "environment")
+    names = [each.name for each in dataclasses.fields(settings)]
+    found = {**dict.fromkeys(names, DEFAULT), **of_file, **of_environment}
+    given = {name: "command line" for name in names if getattr(read, name) != getattr(settings, name)}
+    return found | given
 
 
 def _typed_values(given: Mapping[str, Any], source: str) -> dict[str, Any]:

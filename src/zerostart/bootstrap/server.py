@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import IO
 
@@ -26,9 +27,10 @@ from zerostart.services.job_results import JobResults
 from zerostart.services.jumpstart import JumpStartBucket
 from zerostart.services.logs import LogService
 from zerostart.services.model import ModelService
+from zerostart.services.redeployment import RedeploymentService
 from zerostart.services.tag import TagService
 from zerostart.services.transform_job import TransformJobService
-from zerostart.settings import PREFIX, Settings, instance_environment
+from zerostart.settings import PREFIX, Settings, instance_environment, setting_sources
 from zerostart.storage.base import ObjectStore
 from zerostart.storage.generated import GeneratedObjects
 from zerostart.storage.local import LocalStore
@@ -51,6 +53,7 @@ class ServerParts:
     tags: TagService
     hub: Hub
     deployments: DeploymentService
+    redeployments: RedeploymentService
     invocations: InvocationService
     async_invocations: AsyncInvocationService
     transform_jobs: TransformJobService
@@ -62,6 +65,7 @@ class ServerParts:
     store: ObjectStore
     generated: tuple[GeneratedObjects, ...]
     lock: IO[str]
+    setting_sources: Mapping[str, str]
 
 
 def build_server_parts(settings: Settings) -> ServerParts:
@@ -116,6 +120,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
     endpoint_configs = EndpointConfigService(database, arns)
     endpoints = EndpointService(database, router, arns, reconciler.wake, max_instances)
     tags = TagService(database)
+    deployments = DeploymentService(models, endpoint_configs, endpoints, tags, arns)
     return ServerParts(
         settings=settings,
         database=database,
@@ -126,7 +131,8 @@ def build_server_parts(settings: Settings) -> ServerParts:
         endpoints=endpoints,
         tags=tags,
         hub=Hub(artefacts),
-        deployments=DeploymentService(models, endpoint_configs, endpoints, tags, arns),
+        deployments=deployments,
+        redeployments=RedeploymentService(deployments, models, endpoint_configs, endpoints),
         invocations=invocations,
         async_invocations=AsyncInvocationService(database, store, invocations, router, settings.max_body_bytes),
         transform_jobs=transform_jobs,
@@ -140,6 +146,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
         store=store,
         generated=(GeneratedObjects(JumpStartBucket()),),
         lock=lock,
+        setting_sources=setting_sources(settings),
     )
 
 

@@ -38,15 +38,9 @@ def s3() -> Any:
 
 def variables(settings: Settings, key: AccessKey) -> dict[str, str]:
     """What lets AWS's clients use this installation with a key."""
-    address = server_address(settings)
-    return {
-        "AWS_ENDPOINT_URL": address.url,
-        "AWS_ACCESS_KEY_ID": key.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
-        "AWS_DEFAULT_REGION": settings.region,
-        "AWS_REGION": settings.region,
-        **({"AWS_CA_BUNDLE": address.ca_bundle} if address.ca_bundle else {}),
-    }
+    from zerostart.services.access_key import client_variables
+
+    return client_variables(key, server_address(settings), settings.region)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """zerostart keys: access keys for other people and programs, each with a role."""
 
 import json
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -56,18 +57,21 @@ def list_keys(
 
     Example: zerostart keys list
     """
+    from zerostart.services.access_key import read_key_uses
+
     settings = load_settings()
     keys = [read_credentials(settings.credentials_path), *read_access_keys(settings.access_keys_path)]
+    uses = read_key_uses(settings.key_uses_path)
     if output_format is Format.JSON:
-        typer.echo(json.dumps([_shown(key) for key in keys], indent=2))
+        typer.echo(json.dumps([_shown(key, uses.get(key.access_key_id)) for key in keys], indent=2))
         return
     from rich.console import Console
     from rich.table import Column, Table
 
-    table = Table("key", Column("access key id", no_wrap=True), "role", "endpoints", "created")
+    table = Table("key", Column("access key id", no_wrap=True), "role", "endpoints", "created (UTC)", "last used (UTC)")
     for key in keys:
-        created = f"{key.created_at:%Y-%m-%d %H:%M:%S} UTC" if key.created_at else ""
-        table.add_row(key.name, key.access_key_id, key.role, ", ".join(key.endpoints), created)
+        times = (_time_shown(key.created_at), _time_shown(uses.get(key.access_key_id)))
+        table.add_row(key.name, key.access_key_id, key.role, ", ".join(key.endpoints), *times)
     Console().print(table)
 
 
@@ -80,11 +84,16 @@ def revoke(name: Annotated[str, typer.Argument(help="The key's name, or its acce
     typer.echo(f"Key {key.name} ({key.access_key_id}) is revoked.")
 
 
-def _shown(key: AccessKey) -> dict[str, object]:
+def _time_shown(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else ""
+
+
+def _shown(key: AccessKey, used_at: datetime | None) -> dict[str, object]:
     return {
         "name": key.name,
         "access_key_id": key.access_key_id,
         "role": key.role,
         "endpoints": key.endpoints,
         "created_at": key.created_at.isoformat() if key.created_at else None,
+        "last_used_at": used_at.isoformat() if used_at else None,
     }

@@ -20,6 +20,12 @@ def list_tags(connection: Connection, arn: str) -> dict[str, str]:
     return {row.key: row.value for row in rows}
 
 
+def arns_tagged(connection: Connection, key: str, value: str) -> list[str]:
+    """The resources with this tag, sorted."""
+    query = select(tags.c.arn).where(tags.c.key == key, tags.c.value == value)
+    return list(connection.execute(query.order_by(tags.c.arn)).scalars())
+
+
 def delete_tags(connection: Connection, arn: str, keys: Iterable[str] | None = None) -> None:
     """Remove the tags of `keys`, or all."""
     query = delete(tags).where(tags.c.arn == arn)

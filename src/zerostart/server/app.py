@@ -28,6 +28,7 @@ from zerostart.server.aws.service_model import service_model
 from zerostart.server.aws.sigv4 import AuthenticationError
 from zerostart.server.jobs import job_routes
 from zerostart.server.web.face import WebFace
+from zerostart.services.access_key import KeyUses
 from zerostart.services.authorisation import AccessDenied
 from zerostart.serving.http import Gate
 
@@ -45,8 +46,9 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate, web
     )
     runtime = Runtime(parts.invocations, parts.async_invocations, metrics, parts.arns)
     query_api = QueryApi(settings.region)
-    edge = AwsEdge(control_plane, runtime, query_api, keys, gate, metrics, settings.max_body_bytes)
-    web = WebFace(parts, keys, gate, metrics, web_hosts)
+    uses = KeyUses(settings.key_uses_path)
+    edge = AwsEdge(control_plane, runtime, query_api, keys, uses, gate, metrics, settings.max_body_bytes)
+    web = WebFace(parts, keys, uses, gate, metrics, web_hosts)
 
     async def ping(_request: Request) -> Response:
         return JSONResponse({"status": "stopping" if gate.closed else "ok"}, 503 if gate.closed else 200)
@@ -65,7 +67,8 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate, web
         await run_in_threadpool(service_model, "sagemaker")
         await run_in_threadpool(service_model, "sagemaker-runtime")
         await run_in_threadpool(service_model, "sts")
-        running = [asyncio.create_task(parts.async_invocations.run()), asyncio.create_task(web.traffic.run())]
+        working = (parts.async_invocations.run(), web.run(), uses.run(keys))
+        running = [asyncio.create_task(each) for each in working]
         try:
             yield
         finally:
@@ -96,6 +99,7 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate, web
     s3 = S3Gateway(
         S3Operations(parts.store, parts.generated, settings.region),
         keys,
+        uses,
         gate,
         serves_store=settings.s3_gateway == "on",
     )

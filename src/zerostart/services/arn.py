@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 ACCOUNT_ID = "000000000000"
-ROLE_ARN = f"arn:aws:iam::{ACCOUNT_ID}:role/zerostart"
 
 
 @dataclass(frozen=True)

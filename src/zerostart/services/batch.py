@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from zerostart.errors import AlreadyExists, InvalidInput, NameInUse, NotFound, UnknownBucket, UnknownJob
-from zerostart.services.arn import ROLE_ARN
+from zerostart.services.deployment import ROLE_ARN
 from zerostart.services.model import ModelService
 from zerostart.services.transform_job import TransformJobService
 from zerostart.services.transform_options import options_of

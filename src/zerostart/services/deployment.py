@@ -1,22 +1,25 @@
 """Use case of deploying a model in one step: a model, an endpoint config and an endpoint of one name."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from zerostart.errors import AlreadyExists, InvalidInput, NotFound, shortened
-from zerostart.metadata.endpoint_config import ProductionVariant
+from zerostart.errors import AlreadyExists, InvalidField, InvalidInput, NotFound, shortened
+from zerostart.metadata.endpoint_config import Asynchronous, ProductionVariant
 from zerostart.services.arn import ACCOUNT_ID, Arns
 from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
 from zerostart.services.model import ModelService
 from zerostart.services.tag import TagService
+from zerostart.storage.base import parse_uri
 
 VARIANT = "AllTraffic"
 MADE_FOR = "zerostart:made-for-endpoint"
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
+_ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,1000}", re.ASCII)
+_KEY_ID = re.compile(r"[a-zA-Z0-9:/_-]{0,2048}")
 _INSTANCE_TYPE = re.compile(r"ml\.[a-z][a-z0-9-]*\.[a-z0-9-]+")
-_ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/zerostart"
+ROLE_ARN = f"arn:aws:iam::{ACCOUNT_ID}:role/zerostart"
 _MOST_TAGS = 45  # AWS's limit is 50; some are ours
 
 
@@ -30,32 +33,57 @@ class Deployment:
     instance_type: str = "ml.m5.xlarge"
     network_isolation: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
+    role_arn: str = ROLE_ARN
+    kms_key_id: str = ""
+    output_uri: str = ""
 
     def __post_init__(self) -> None:
         if _NAME.fullmatch(self.name) is None:
-            raise InvalidInput(
+            raise InvalidField(
+                "name",
                 f"{shortened(self.name)} cannot name an endpoint: use letters, digits and single hyphens between them, "
-                "at most 63."
+                "at most 63.",
             )
-        if self.instance_count < 1:
-            raise InvalidInput(f"{self.instance_count} instances serve nobody: ask for at least 1.")
-        if _INSTANCE_TYPE.fullmatch(self.instance_type) is None:
-            raise InvalidInput(f"{shortened(self.instance_type)} is no instance type: use one like 'ml.m5.xlarge'.")
-        for key, value in self.tags.items():
-            if not (0 < len(key) <= 128 and len(value) <= 256) or key.lower().startswith(("aws:", "zerostart:")):
-                raise InvalidInput(f"The tag {shortened(key)} cannot be set: use a key of 1 to 128 characters.")
-        if len(self.tags) > _MOST_TAGS:
-            raise InvalidInput(f"{len(self.tags)} tags are too many: give at most {_MOST_TAGS}.")
+        check_instances(self.instance_count, self.instance_type)
+        if _ROLE_ARN.fullmatch(self.role_arn) is None:
+            raise InvalidField("role_arn", f"{shortened(self.role_arn)} is no role: use one like {ROLE_ARN}.")
+        if _KEY_ID.fullmatch(self.kms_key_id) is None:
+            raise InvalidField(
+                "kms_key_id", f"{shortened(self.kms_key_id)} names no key: use letters, digits, '-', '_', '/' and ':'."
+            )
+        if self.output_uri:
+            try:
+                parse_uri(self.output_uri)
+            except InvalidInput as error:
+                raise InvalidField("output_uri", str(error)) from error
+        _check_tags(self.tags)
+
+
+def check_instances(count: int, instance_type: str) -> None:
+    """Raise InvalidField unless so many instances of this type can be asked for."""
+    if count < 1:
+        raise InvalidField("instance_count", f"{count} instances serve nobody: ask for at least 1.")
+    if _INSTANCE_TYPE.fullmatch(instance_type) is None:
+        message = f"{shortened(instance_type)} is no instance type: use one like 'ml.m5.xlarge'."
+        raise InvalidField("instance_type", message)
+
+
+def _check_tags(tags: Mapping[str, str]) -> None:
+    for key, value in tags.items():
+        if not (0 < len(key) <= 128 and len(value) <= 256) or key.lower().startswith(("aws:", "zerostart:")):
+            raise InvalidField("tags", f"The tag {shortened(key)} cannot be set: use a key of 1 to 128 characters.")
+    if len(tags) > _MOST_TAGS:
+        raise InvalidField("tags", f"{len(tags)} tags are too many: give at most {_MOST_TAGS}.")
 
 
 @dataclass(frozen=True)
 class Belongings:
-    """The config and the models that an endpoint was made from and that are still there.
+    """The configs and models that an endpoint was made from, or updated to, and that are still there.
 
     `made_for_it` says that they were made together with it.
     """
 
-    config_name: str | None
+    config_names: tuple[str, ...]
     model_names: tuple[str, ...]
     made_for_it: bool
 
@@ -87,7 +115,9 @@ class DeploymentService:
             self._models.create_model(name, deployment.model_id, None, _asked_model(deployment), tags)
             undo.append(self._models.delete_model)
             variants = [ProductionVariant(VARIANT, name, deployment.instance_count, deployment.instance_type, 1.0)]
-            self._endpoint_configs.create_endpoint_config(name, variants, _asked_config(deployment), tags)
+            self._endpoint_configs.create_endpoint_config(
+                name, variants, _asked_config(deployment), tags, _asynchronous(deployment)
+            )
             undo.append(self._endpoint_configs.delete_endpoint_config)
             self._endpoints.create_endpoint(name, name, deployment.tags)
         except Exception:
@@ -104,25 +134,26 @@ class DeploymentService:
     def belongings(self, endpoint_name: str) -> Belongings:
         """What an endpoint was made from. Raises NotFound for an unknown endpoint."""
         endpoint = self._endpoints.describe_endpoint(endpoint_name).endpoint
-        models = tuple(
-            dict.fromkeys(
-                each.model_name for each in endpoint.variants if _found(self._models.describe_model, each.model_name)
-            )
+        tagged = self._tags.arns_tagged(MADE_FOR, endpoint_name)
+        models = _kept(
+            self._models.describe_model,
+            [*(each.model_name for each in endpoint.variants), *_names_in(tagged, "model")],
         )
-        config = endpoint.config_name
-        kept = config if _found(self._endpoint_configs.describe_endpoint_config, config) else None
-        arns = [self._arns.of("model", name) for name in models]
-        arns += [self._arns.of("endpoint-config", config)] if kept else []
-        made = all(self._tags.list_tags(arn).get(MADE_FOR) == endpoint_name for arn in arns)
-        return Belongings(kept, models, made_for_it=bool(arns) and made)
+        configs = _kept(
+            self._endpoint_configs.describe_endpoint_config,
+            [endpoint.config_name, *_names_in(tagged, "endpoint-config")],
+        )
+        arns = {self._arns.of("model", name) for name in models}
+        arns |= {self._arns.of("endpoint-config", name) for name in configs}
+        return Belongings(configs, models, made_for_it=bool(arns) and arns <= set(tagged))
 
     def delete(self, endpoint_name: str, *, with_belongings: bool) -> None:
         """Delete an endpoint, and if wanted what it was made from. Raises NotFound for an unknown endpoint."""
         belongings = self.belongings(endpoint_name)
         self._endpoints.delete_endpoint(endpoint_name)
         if with_belongings:
-            if belongings.config_name is not None:
-                _found(self._endpoint_configs.delete_endpoint_config, belongings.config_name)
+            for name in belongings.config_names:
+                _found(self._endpoint_configs.delete_endpoint_config, name)
             for name in belongings.model_names:
                 _found(self._models.delete_model, name)
 
@@ -144,12 +175,22 @@ def _found(call: Callable[[str], object], name: str) -> bool:
     return True
 
 
+def _kept(look: Callable[[str], object], names: Sequence[str]) -> tuple[str, ...]:
+    """Those of `names` that are there, each once."""
+    return tuple(name for name in dict.fromkeys(names) if _found(look, name))
+
+
+def _names_in(arns: Sequence[str], kind: str) -> list[str]:
+    resources = [arn.rpartition(":")[2].partition("/") for arn in arns]
+    return [name for found, _, name in resources if found == kind]
+
+
 def _asked_model(deployment: Deployment) -> Mapping[str, object]:
     """The same in AWS's words, for those who ask DescribeModel."""
     environment = {"HF_MODEL_ID": deployment.model_id, "HF_TASK": "zero-shot-classification"}
     return {
         "ModelName": deployment.name,
-        "ExecutionRoleArn": _ROLE,
+        "ExecutionRoleArn": deployment.role_arn,
         "PrimaryContainer": {"Environment": environment},
         "EnableNetworkIsolation": deployment.network_isolation,
     }
@@ -163,4 +204,12 @@ def _asked_config(deployment: Deployment) -> Mapping[str, object]:
         "InstanceType": deployment.instance_type,
         "InitialVariantWeight": 1.0,
     }
-    return {"EndpointConfigName": deployment.name, "ProductionVariants": [variant]}
+    asked: dict[str, object] = {"EndpointConfigName": deployment.name, "ProductionVariants": [variant]}
+    key = {"KmsKeyId": deployment.kms_key_id} if deployment.kms_key_id else {}
+    output = {"S3OutputPath": deployment.output_uri} | key
+    return asked | key | ({"AsyncInferenceConfig": {"OutputConfig": output}} if deployment.output_uri else {})
+
+
+def _asynchronous(deployment: Deployment) -> Asynchronous | None:
+    uri, key = deployment.output_uri, deployment.kms_key_id
+    return Asynchronous(uri, kms_key_id=key or None) if uri else None

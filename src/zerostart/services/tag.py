@@ -1,6 +1,6 @@
 """Use cases of tags."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -9,7 +9,7 @@ from zerostart.metadata.database import Database
 from zerostart.metadata.endpoint import get_endpoint
 from zerostart.metadata.endpoint_config import get_endpoint_config
 from zerostart.metadata.model import get_model
-from zerostart.metadata.tag import delete_tags, list_tags, put_tags
+from zerostart.metadata.tag import arns_tagged, delete_tags, list_tags, put_tags
 from zerostart.metadata.transform_job import get_transform_job, transform_progress
 from zerostart.services.arn import ACCOUNT_ID
 
@@ -45,6 +45,11 @@ class TagService:
         with self._database.transaction() as connection:
             _require(connection, arn)
             delete_tags(connection, arn, keys)
+
+    def arns_tagged(self, key: str, value: str) -> Sequence[str]:
+        """The resources that have this tag."""
+        with self._database.transaction() as connection:
+            return arns_tagged(connection, key, value)
 
 
 def _require(connection: Connection, arn: str) -> None:

@@ -1,14 +1,17 @@
-"""A visitor of the pages who has no JavaScript: a client that keeps cookies and sends forms."""
+"""Visitors of the pages: one without JavaScript, a client that keeps cookies and sends forms; and a real browser."""
 
 import html
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.processes import ServerProcess
+from tests.server.web.browsing import ARGUMENTS, CHROMIUM, complaint_of
 from zerostart.credentials import AccessKey, Role, create_access_key, revoke_access_key
 from zerostart.sign_in_links import create_sign_in_token, sign_in_url
 
@@ -85,3 +88,35 @@ def new_key(shared_server: ServerProcess) -> Iterator[Callable[..., AccessKey]]:
     names = {key.name for key in made}
     for name in names & set(re.findall(r'"name": "([^"]+)"', path.read_text() if path.exists() else "")):
         revoke_access_key(path, name)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def new_page(browser: Browser, shared_server: ServerProcess) -> Iterator[Callable[..., Page]]:
+    """Opens the landing page, signed in; whatever the console complains of fails the test."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def open_page(**options: Any) -> Page:
+        context = browser.new_context(base_url=shared_server.address, **options)
+        contexts.append(context)
+        context.set_default_timeout(20_000)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.extend(complaint_of(message)))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        token = create_sign_in_token(shared_server.home / "sign-in")
+        page.goto(sign_in_url(shared_server.address, token))
+        page.wait_for_url("/")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []

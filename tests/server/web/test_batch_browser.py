@@ -3,48 +3,21 @@
 import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.processes import ServerProcess
-from tests.server.web.test_browser import CHROMIUM, browser, wrong_on
-from zerostart.sign_in_links import create_sign_in_token, sign_in_url
+from tests.server.web.browsing import CHROMIUM, wrong_here, wrong_on
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium")
 JOB_TIMEOUT_MS = 150_000
-REFUSED = "status of 409"  # the browser's own word for an upload that the test has refused
 TEXTS = {
     "One day I will see the world": "travel",
     "Whisk the eggs, then fold in the flour and bake for half an hour": "cooking",
     "": "",
     "=The central bank raised interest rates by a quarter of a point": "money",
 }
-__all__ = ["browser"]  # the fixture
-
-
-@pytest.fixture
-def new_page(browser: Browser, shared_server: ServerProcess) -> Iterator[Callable[..., Page]]:
-    """Opens pages, signed in; whatever the console complains of fails the test."""
-    contexts: list[BrowserContext] = []
-    complaints: list[str] = []
-
-    def open_page(**options: Any) -> Page:
-        context = browser.new_context(base_url=shared_server.address, **options)
-        contexts.append(context)
-        context.set_default_timeout(60_000)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(sign_in_url(shared_server.address, create_sign_in_token(shared_server.home / "sign-in")))
-        page.wait_for_url("/")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert [each for each in complaints if REFUSED not in each] == []
 
 
 @pytest.fixture
@@ -67,6 +40,7 @@ def test_from_a_csv_to_its_rows_with_scores(new_page: Callable[..., Page], tmp_p
     with source.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("id", "text"), *((n, text) for n, text in enumerate(TEXTS, start=1))])
     page = new_page(viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(60_000)  # to load a model takes its time where others compute
     wide, narrow = ("light", 1440), ("dark", 390)
     page.get_by_role("link", name="Batch", exact=True).click()
     page.get_by_role("link", name="New job").first.click()
@@ -116,7 +90,7 @@ def looked_at(page: Page, *looks: tuple[str, int]) -> list[str]:
     for scheme, width in looks:
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         page.set_viewport_size({"width": width, "height": 900})
-        found += wrong_on(page)
+        found += wrong_here(page)
     return found
 
 

@@ -2,54 +2,16 @@
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.processes import BUILTIN, ServerProcess, wait_for
-from zerostart.sign_in_links import create_sign_in_token, sign_in_url
+from tests.server.web.browsing import CHROMIUM, START_TIMEOUT_MS, wrong_on
 
-CHROMIUM = Path("/usr/bin/chromium")
-AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text("utf-8")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-START_TIMEOUT_MS = 60_000
 TEXT = "One day I will see the world"
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def new_page(browser: Browser, shared_server: ServerProcess) -> Iterator[Callable[..., Page]]:
-    """Opens the landing page, signed in; whatever the console complains of fails the test."""
-    contexts: list[BrowserContext] = []
-    complaints: list[str] = []
-
-    def open_page(**options: Any) -> Page:
-        context = browser.new_context(base_url=shared_server.address, **options)
-        contexts.append(context)
-        context.set_default_timeout(20_000)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        token = create_sign_in_token(shared_server.home / "sign-in")
-        page.goto(sign_in_url(shared_server.address, token))
-        page.wait_for_url("/")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 @pytest.fixture
@@ -144,19 +106,3 @@ def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_page(
     assert {path: found for path in paths if (found := wrong_on(page, path))} == {}
     page.get_by_role("button", name="Sign out").click()
     assert wrong_on(page, "/sign-in") == []
-
-
-def wrong_on(page: Page, path: str | None = None) -> list[str]:
-    """What axe finds on the page of that path, or on the one that is open."""
-    if path is not None:
-        page.goto(path)
-    page.evaluate(AXE)
-    result: Any = page.evaluate("axe.run()")
-    found = [
-        f"{each['id']}: {each['nodes'][0]['html'][:200]}"
-        for each in result["violations"]
-        if each["impact"] in {"serious", "critical"}
-    ]
-    if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
-        found.append("it is wider than the window")
-    return found

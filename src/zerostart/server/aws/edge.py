@@ -20,6 +20,7 @@ from zerostart.server.aws.errors import CONTROL_PLANE, LOGS, RUNTIME, error_resp
 from zerostart.server.aws.query import QueryApi, queried_service, query_error_response
 from zerostart.server.aws.runtime import Runtime
 from zerostart.server.aws.sigv4 import AuthenticationError, SignedRequest, authenticate, authenticate_bearer
+from zerostart.services.access_key import KeyUses
 from zerostart.services.authorisation import authorise
 from zerostart.serving.http import CALLER_LEFT, Gate, read_body, unless_caller_left
 
@@ -36,6 +37,7 @@ class AwsEdge:
         runtime: Runtime,
         query_api: QueryApi,
         keys: Mapping[str, AccessKey],
+        uses: KeyUses,
         gate: Gate,
         metrics: ControlPlaneMetrics,
         max_body_bytes: int,
@@ -44,6 +46,7 @@ class AwsEdge:
         self._runtime = runtime
         self._query_api = query_api
         self._keys = keys
+        self._uses = uses
         self._gate = gate
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
@@ -131,6 +134,7 @@ class AwsEdge:
             signed = SignedRequest(request.method, raw_path(request), query, header_map(request), body)
             key = authenticate(signed, self._keys)
         log.fields["key"] = key.name
+        self._uses.note(key)
         return key
 
     def _count(self, endpoint: str, response: Response) -> None:

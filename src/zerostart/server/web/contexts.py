@@ -1,12 +1,13 @@
 """The context of each page: what its template may use, and nothing else. Endpoints' have a module of their own."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from markupsafe import Markup
 
 from zerostart.server.web.rendering import Page
+from zerostart.services.deployment import ROLE_ARN
 
 
 @dataclass(frozen=True)
@@ -135,14 +136,18 @@ class HubPage(Page):
 
 @dataclass(frozen=True)
 class DeployForm:
-    """The form that deploys, with what was typed; `not_isolated` says why instances cannot be cut off, if so."""
+    """The form that deploys, with what was typed; `problems` says of fields what is wrong, `error` of the whole."""
 
     name: str
     instances: str = "1"
     instance_type: str = "ml.m5.xlarge"
     isolation: bool = False
+    role: str = ROLE_ARN
+    bucket: str = ""
+    key: str = ""
     tags: str = ""
     error: str | None = None
+    problems: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,11 @@ class AccuracyRow:
 
 @dataclass(frozen=True)
 class ModelPage(Page):
-    """A model, with its deploy form and its authors' card if it is here."""
+    """A model, with its deploy form and its authors' card if it is here.
+
+    `not_isolated` says why instances cannot be cut off, if so; `buckets` are proposed for answers, and None
+    where they are in a service of their own.
+    """
 
     template: ClassVar[str] = "model.html"
     card: ModelCard
@@ -178,5 +187,7 @@ class ModelPage(Page):
     form: DeployForm
     instance_types: Sequence[Choice]
     not_isolated: str | None
+    buckets: Sequence[str] | None
+    cores: int
     snippets: Sequence[Snippet]
     pull_command: str

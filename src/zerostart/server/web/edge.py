@@ -18,6 +18,7 @@ from zerostart.server.web.forms import FORM_TOKEN, ForeignForm, check_origin, re
 from zerostart.server.web.links import local_path
 from zerostart.server.web.rendering import Page, Renderer, Shell
 from zerostart.server.web.sessions import Session, Sessions
+from zerostart.services.access_key import KeyUses
 from zerostart.services.authorisation import authorise, may
 from zerostart.serving.http import CALLER_LEFT, Gate
 
@@ -70,6 +71,7 @@ class WebEdge:
     def __init__(
         self,
         sessions: Sessions,
+        uses: KeyUses,
         renderer: Renderer,
         gate: Gate,
         hosts: Collection[str],
@@ -79,6 +81,7 @@ class WebEdge:
         self.cookie = cookie
         self.renderer = renderer
         self._sessions = sessions
+        self._uses = uses
         self._gate = gate
         self._hosts = frozenset(host.lower() for host in hosts)
         self._max_body_bytes = max_body_bytes
@@ -114,6 +117,7 @@ class WebEdge:
             if found is None:
                 return self._to_sign_in(request)
             session, caller = found
+            self._uses.note(caller)
             form: Mapping[str, str] = {}
             if request.method == "POST":
                 check_origin(request)

@@ -1,10 +1,11 @@
 """The contexts of endpoints' pages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from zerostart.server.web.contexts import EndpointRow, Snippet
+from zerostart.server.web.charts import ChartPanel
+from zerostart.server.web.contexts import Choice, EndpointRow, Snippet
 from zerostart.server.web.rendering import Page
 
 
@@ -87,12 +88,17 @@ class InstanceRow:
 
 @dataclass(frozen=True)
 class EndpointDetails:
-    """What those see who may describe an endpoint."""
+    """What those see who may describe an endpoint.
+
+    `coming` is the config that it is updated to; `missing` are instances that it should have and has not now.
+    """
 
     row: EndpointRow
     arn: str
     config_name: str
     failure_reason: str | None
+    coming: str | None
+    missing: int
     variants: Sequence[VariantRow]
     instances: Sequence[InstanceRow]
     log: Sequence[LogLine]
@@ -108,6 +114,16 @@ class EndpointPage(Page):
     examples: Sequence[Example]
     snippets: Sequence[Snippet]
     details: EndpointDetails | None
+    panel: ChartPanel
+
+
+@dataclass(frozen=True)
+class ChartsFragment(Page):
+    """The charts, which follow by themselves."""
+
+    template: ClassVar[str] = "charts.html"
+    name: str
+    panel: ChartPanel
 
 
 @dataclass(frozen=True)
@@ -134,6 +150,35 @@ class DeletePage(Page):
     name: str
     instances: str
     memory: str
-    config_name: str | None
+    config_names: Sequence[str]
     model_names: Sequence[str] = field(default_factory=tuple)
     with_belongings: bool = False
+
+
+@dataclass(frozen=True)
+class VariantForm:
+    """The fields of one variant; their names end in its `number`. `serverless` says what it is, if it is that."""
+
+    number: int
+    name: str
+    models: Sequence[Choice]
+    model: str
+    instances: str
+    types: Sequence[Choice]
+    instance_type: str
+    isolation: bool
+    serverless: str
+
+
+@dataclass(frozen=True)
+class UpdatePage(Page):
+    """The form that updates an endpoint, with what it serves now or what was typed."""
+
+    template: ClassVar[str] = "update_endpoint.html"
+    name: str
+    config_name: str
+    variants: Sequence[VariantForm]
+    not_isolated: str | None
+    cores: int
+    error: str | None = None
+    problems: Mapping[str, str] = field(default_factory=dict)

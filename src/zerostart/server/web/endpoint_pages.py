@@ -8,8 +8,10 @@ from zerostart.bootstrap.server import ServerParts
 from zerostart.errors import NotFound
 from zerostart.metadata.endpoint import EndpointStatus
 from zerostart.metrics import ControlPlaneMetrics
+from zerostart.server.web.charts import ChartPanel, chart_panel
 from zerostart.server.web.edge import Visit, WebEdge
 from zerostart.server.web.endpoint_contexts import (
+    ChartsFragment,
     DeletePage,
     EndpointPage,
     EndpointsPage,
@@ -18,6 +20,7 @@ from zerostart.server.web.endpoint_contexts import (
     PlaygroundFragment,
 )
 from zerostart.server.web.endpoint_rows import EndpointViews
+from zerostart.server.web.history import History
 from zerostart.server.web.playground import examples, played, typed
 from zerostart.server.web.snippets import endpoint_snippets
 
@@ -27,11 +30,19 @@ _ROWS_OF_A_PAGE = 50
 class EndpointPages:
     """Pages of endpoints. Who may invoke one sees its playground; who may describe it, everything."""
 
-    def __init__(self, edge: WebEdge, parts: ServerParts, views: EndpointViews, metrics: ControlPlaneMetrics) -> None:
+    def __init__(
+        self,
+        edge: WebEdge,
+        parts: ServerParts,
+        views: EndpointViews,
+        history: History,
+        metrics: ControlPlaneMetrics,
+    ) -> None:
         self._edge = edge
         self._links = edge.renderer.links
         self._parts = parts
         self._views = views
+        self._history = history
         self._metrics = metrics
 
     def routes(self) -> list[Route]:
@@ -41,6 +52,7 @@ class EndpointPages:
             Route(self._links.endpoints, page(self._list), methods=["GET"]),
             Route(one, page(self._show), methods=["GET"]),
             Route(f"{one}/status", page(self._status), methods=["GET"]),
+            Route(f"{one}/charts", page(self._charts), methods=["GET"]),
             Route(f"{one}/playground", page(self._play), methods=["POST"]),
             Route(f"{one}/delete", page(self._ask), methods=["GET"]),
             Route(f"{one}/delete", page(self._delete), methods=["POST"]),
@@ -79,6 +91,18 @@ class EndpointPages:
             response.headers["HX-Trigger"] = "endpoint-ready"  # what was typed meanwhile is asked now
         return response
 
+    async def _charts(self, visit: Visit) -> Response:
+        name = visit.request.path_params["name"]
+        visit.require("sagemaker:DescribeEndpoint", self._arn(name))
+        try:
+            await run_in_threadpool(self._parts.endpoints.describe_endpoint, name)
+        except NotFound:
+            return Response(status_code=204)  # the status, which is asked for too, leads away
+        return self._edge.page(visit.request, ChartsFragment(name, await self._panel(name)))
+
+    async def _panel(self, name: str) -> ChartPanel:
+        return chart_panel(await run_in_threadpool(self._history.of, name))
+
     async def _ask(self, visit: Visit) -> Response:
         name = self._deletable(visit)
         details = await run_in_threadpool(self._views.details, name)
@@ -87,7 +111,7 @@ class EndpointPages:
             name=name,
             instances=details.row.instances,
             memory=details.row.memory,
-            config_name=belongings.config_name,
+            config_names=belongings.config_names,
             model_names=belongings.model_names,
             with_belongings=belongings.made_for_it,
         )
@@ -108,7 +132,8 @@ class EndpointPages:
         details = None
         if visit.may("sagemaker:DescribeEndpoint", self._arn(name)):
             details = await run_in_threadpool(self._views.details, name)
-        page = EndpointPage(name, playground, examples(self._links, name), endpoint_snippets(name), details)
+        panel = await self._panel(name) if details else chart_panel(())
+        page = EndpointPage(name, playground, examples(self._links, name), endpoint_snippets(name), details, panel)
         return self._edge.page(visit.request, page)
 
     def _invocable(self, visit: Visit) -> str:

@@ -36,11 +36,15 @@ class EndpointViews:
     def details(self, name: str) -> EndpointDetails:
         """All of one endpoint. Raises NotFound."""
         endpoint = self.parts.endpoints.describe_endpoint(name).endpoint
+        ready = {each.name: len(each.instances) for each in self.parts.router.variants(name)}
+        kept_up = [each for each in endpoint.variants if each.serverless is None]
         return EndpointDetails(
             row=self._row(endpoint),
             arn=self.parts.arns.of("endpoint", name),
             config_name=endpoint.config_name,
             failure_reason=endpoint.failure_reason,
+            coming=endpoint.coming.config_name if endpoint.coming else None,
+            missing=sum(max(0, each.instance_count - ready.get(each.name, 0)) for each in kept_up),
             variants=[self._variant(name, each) for each in endpoint.variants],
             instances=self._instances(name),
             log=self._log(name),

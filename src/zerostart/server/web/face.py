@@ -1,5 +1,6 @@
 """The web face: pages for people with a browser, on the server's one port."""
 
+import asyncio
 import hashlib
 from collections.abc import Collection, Mapping
 
@@ -19,6 +20,7 @@ from zerostart.server.web.contexts import HomePage, InvokerHomePage
 from zerostart.server.web.edge import Visit, WebEdge
 from zerostart.server.web.endpoint_pages import EndpointPages
 from zerostart.server.web.endpoint_rows import EndpointViews
+from zerostart.server.web.history import History
 from zerostart.server.web.hub_pages import HubPages, featured
 from zerostart.server.web.links import Links
 from zerostart.server.web.new_batch import NewBatchPages
@@ -26,8 +28,11 @@ from zerostart.server.web.object_pages import ObjectPages
 from zerostart.server.web.page_store import PageStore
 from zerostart.server.web.rendering import Renderer
 from zerostart.server.web.sessions import Sessions
+from zerostart.server.web.settings_pages import SettingsPages
 from zerostart.server.web.sign_in import SignIn
 from zerostart.server.web.traffic import TrafficWatch
+from zerostart.server.web.update_pages import UpdatePages
+from zerostart.services.access_key import KeyUses
 from zerostart.serving.http import Gate
 
 _ENDPOINTS_AT_HOME = 5
@@ -40,24 +45,32 @@ class WebFace:
         self,
         parts: ServerParts,
         keys: Mapping[str, AccessKey],
+        uses: KeyUses,
         gate: Gate,
         metrics: ControlPlaneMetrics,
         hosts: Collection[str],
     ) -> None:
-        self.traffic = TrafficWatch(metrics)
+        self._traffic = TrafficWatch(metrics)
+        self._history = History(self._traffic, parts.router)
         self._parts = parts
         self._assets = Assets()
-        self._views = EndpointViews(parts, self.traffic)
+        self._views = EndpointViews(parts, self._traffic)
         sessions, renderer = Sessions(keys), Renderer(Links(self._assets))
-        self._edge = WebEdge(sessions, renderer, gate, hosts, _cookie(parts), parts.settings.max_body_bytes)
+        self._edge = WebEdge(sessions, uses, renderer, gate, hosts, _cookie(parts), parts.settings.max_body_bytes)
         self._sign_in = SignIn(self._edge, sessions, keys, parts.settings.sign_in_folder)
         self._hub = HubPages(self._edge, parts)
-        self._endpoints = EndpointPages(self._edge, parts, self._views, metrics)
+        self._endpoints = EndpointPages(self._edge, parts, self._views, self._history, metrics)
+        self._updates = UpdatePages(self._edge, parts)
+        self._settings = SettingsPages(self._edge, parts, keys, uses)
         store = PageStore(parts)
         self._buckets = BucketPages(self._edge, store)
         self._objects = ObjectPages(self._edge, store)
         self._new_batch = NewBatchPages(self._edge, parts, store)
         self._batch = BatchPages(self._edge, parts, store)
+
+    async def run(self) -> None:
+        """Follow what endpoints do, for ever."""
+        await asyncio.gather(self._traffic.run(), self._history.run())
 
     def routes(self) -> list[Route]:
         """The pages and their static files. No route of theirs is one of the API's."""
@@ -67,6 +80,8 @@ class WebFace:
             *self._sign_in.routes(),
             *self._hub.routes(),
             *self._endpoints.routes(),
+            *self._updates.routes(),
+            *self._settings.routes(),
             *self._buckets.routes(),
             *self._objects.routes(),
             *self._new_batch.routes(),

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from starlette.requests import Request
 
-from zerostart.errors import InvalidInput, UnsupportedContentType, ZerostartError, shortened
+from zerostart.errors import InvalidField, InvalidInput, UnsupportedContentType, ZerostartError, shortened
 from zerostart.serving.http import read_body
 
 FORM_TOKEN = "form_token"  # noqa: S105 - the field's name
@@ -39,8 +39,8 @@ def check_origin(request: Request) -> None:
 
 
 def whole_number(form: Mapping[str, str], name: str, shown: str) -> int:
-    """A field that holds a whole number. Raises InvalidInput."""
+    """A field that holds a whole number. Raises InvalidField."""
     value = form.get(name, "").strip()
     if not (value.isascii() and value.lstrip("-").isdecimal() and len(value) < 10):
-        raise InvalidInput(f"{shown} is {shortened(value)}: give a whole number.")
+        raise InvalidField(name, f"{shown} is {shortened(value)}: give a whole number.")
     return int(value)

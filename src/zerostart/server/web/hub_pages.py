@@ -1,5 +1,6 @@
 """The hub: models found by words and filters, and a page for each with its card, its deploy form and code."""
 
+import os
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -9,18 +10,18 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from zerostart.bootstrap.server import ServerParts
-from zerostart.errors import InvalidInput, ZerostartError
-from zerostart.hosting.instance_type import resources_of
+from zerostart.errors import ZerostartError
 from zerostart.models.catalogue import catalogue, language_names
 from zerostart.server.web.contexts import AccuracyRow, Choice, DeployForm, HubChosen, HubPage, ModelCard, ModelPage
+from zerostart.server.web.deploy_form import as_typed, deployment_of, instance_types
 from zerostart.server.web.edge import Visit, WebEdge
 from zerostart.server.web.errors import error_page
 from zerostart.server.web.formats import bytes_shown, languages_shown, parameters_shown
-from zerostart.server.web.forms import whole_number
 from zerostart.server.web.markdown import card_html
 from zerostart.server.web.snippets import model_snippets
 from zerostart.services.deployment import Deployment
 from zerostart.services.hub import HubFilter, HubModel
+from zerostart.storage.base import parse_uri
 
 _SIZES = (
     ("", "Any size"),
@@ -32,7 +33,6 @@ _SIZES = (
 _KINDS = (("", "Any kind"), ("nli", "NLI model"), ("embedding", "Embedding model"))
 _SORTS = (("best", "Best match"), ("name", "Name"), ("small", "Smallest first"))
 _KIND_NAMES = {"nli": "Zero-shot text classification", "embedding": "Text embedding"}
-_INSTANCE_TYPES = ("ml.t3.medium", "ml.c5.large", "ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.r5.2xlarge")
 # Shown on the landing page behind those of this machine: one for each thing that people look for first.
 FEATURED = (
     "facebook/bart-large-mnli",
@@ -94,13 +94,17 @@ class HubPages:
             visit.require(f"sagemaker:{action}")
         model_id, form = visit.request.path_params["model_id"], visit.form
         try:
-            deployment = _deployment(model_id, form)
-            await run_in_threadpool(self._parts.deployments.deploy, deployment)
+            deployment = deployment_of(model_id, form)
+            await run_in_threadpool(self._make, deployment)
         except ZerostartError as error:
-            told = error_page(error)
-            page = await run_in_threadpool(self._model_page, model_id, _as_typed(form, told.message))
-            return self._edge.page(visit.request, page, told.status)
+            page = await run_in_threadpool(self._model_page, model_id, as_typed(form, error))
+            return self._edge.page(visit.request, page, error_page(error).status)
         return RedirectResponse(self._edge.renderer.links.endpoint(deployment.name), 303)
+
+    def _make(self, deployment: Deployment) -> None:
+        if deployment.output_uri:
+            self._parts.store.bucket(parse_uri(deployment.output_uri)[0])
+        self._parts.deployments.deploy(deployment)
 
     def _found(self, chosen: HubChosen) -> Sequence[ModelCard]:
         wanted = HubFilter(
@@ -122,7 +126,8 @@ class HubPages:
         model = self._parts.hub.model(model_id)
         name = form.name if form else self._parts.deployments.free_name(model.entry.id.rpartition("/")[2])
         form = form or DeployForm(name)
-        snippet_name = name if form.error is None else self._parts.deployments.free_name(model.entry.name)
+        is_wrong = form.error is not None or form.problems
+        snippet_name = self._parts.deployments.free_name(model.entry.name) if is_wrong else name
         settings = self._parts.settings
         return ModelPage(
             card=model_card(model),
@@ -131,11 +136,19 @@ class HubPages:
             accuracy=_accuracy(model),
             card_html=card_html(self._parts.hub.card(model)) if model.artefact else Markup(),
             form=form,
-            instance_types=_instance_types(form.instance_type),
+            instance_types=instance_types(form.instance_type),
             not_isolated=self._parts.models.not_isolated,
+            buckets=self._answer_folders(),
+            cores=settings.threads or os.cpu_count() or 1,
             snippets=model_snippets(model.entry.id, snippet_name, "ml.m5.xlarge", settings.region),
             pull_command=f"zerostart models pull {model.entry.id}",
         )
+
+    def _answer_folders(self) -> Sequence[str] | None:
+        """A folder in each bucket; None where listing them would take a request to another service."""
+        if self._parts.settings.storage != "local":
+            return None
+        return [f"s3://{bucket.name}/answers" for bucket in self._parts.store.buckets()]
 
 
 def featured(models: Sequence[HubModel]) -> Sequence[ModelCard]:
@@ -203,43 +216,3 @@ def _languages() -> list[Choice]:
 
 def _licences() -> list[str]:
     return sorted({entry.licence for entry in catalogue()}, key=str.lower)
-
-
-def _instance_types(chosen: str) -> list[Choice]:
-    names = [*_INSTANCE_TYPES, *([] if chosen in _INSTANCE_TYPES else [chosen])]
-    return [Choice(name, f"{name}: {_resources_shown(name)}") for name in names]
-
-
-def _resources_shown(instance_type: str) -> str:
-    resources = resources_of(instance_type)
-    return f"up to {resources.vcpus} threads, {resources.memory_bytes / 1024**3:g} GiB"
-
-
-def _deployment(model_id: str, form: Mapping[str, str]) -> Deployment:
-    return Deployment(
-        name=form.get("endpoint_name", "").strip(),
-        model_id=model_id,
-        instance_count=whole_number(form, "instances", "The number of instances"),
-        instance_type=form.get("instance_type", ""),
-        network_isolation="isolation" in form,
-        tags=_tags(form.get("tags", "")),
-    )
-
-
-def _tags(text: str) -> dict[str, str]:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    for line in lines:
-        if "=" not in line:
-            raise InvalidInput(f"The tag {line[:60]!r} has no '=': write one a line, like team=search.")
-    return {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
-
-
-def _as_typed(form: Mapping[str, str], error: str) -> DeployForm:
-    return DeployForm(
-        name=form.get("endpoint_name", ""),
-        instances=form.get("instances", ""),
-        instance_type=form.get("instance_type", ""),
-        isolation="isolation" in form,
-        tags=form.get("tags", ""),
-        error=error,
-    )

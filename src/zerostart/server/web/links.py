@@ -17,6 +17,9 @@ class Links:
     try_batch = "/batch/new/try"
     start_batch = "/batch/new/start"
     buckets = "/buckets"
+    settings = "/settings"
+    keys = "/settings/keys"
+    places = "/settings/places"
     sign_in = "/sign-in"
     sign_out = "/sign-out"
 
@@ -51,9 +54,21 @@ class Links:
         """Where the playground's form is sent to."""
         return f"{self.endpoint(name)}/playground"
 
+    def endpoint_charts(self, name: str) -> str:
+        """The charts of an endpoint."""
+        return f"{self.endpoint(name)}/charts"
+
+    def update_endpoint(self, name: str) -> str:
+        """The form that changes what an endpoint serves."""
+        return f"{self.endpoint(name)}/update"
+
     def delete_endpoint(self, name: str) -> str:
         """The page that asks before it deletes."""
         return f"{self.endpoint(name)}/delete"
+
+    def revoke_key(self, access_key_id: str) -> str:
+        """The page that asks before it revokes."""
+        return f"{self.keys}/{quote(access_key_id, safe='')}/revoke"
 
     def endpoints_from(self, token: str) -> str:
         """A further page of the list of endpoints."""

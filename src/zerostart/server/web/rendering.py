@@ -33,6 +33,11 @@ class Shell:
         """Whether the hub and the endpoints' list are for this caller."""
         return self.caller is not None and self.caller.role is not Role.INVOKE
 
+    @property
+    def administers(self) -> bool:
+        """Whether the settings are for this caller."""
+        return self.caller is not None and self.caller.role is Role.ADMIN
+
     def is_under(self, address: str) -> bool:
         """Whether the page is in this part of the site."""
         return self.path == address or self.path.startswith(f"{address}/")

@@ -15,7 +15,7 @@ _WINDOW_S = 300.0
 
 
 @dataclass
-class _Totals:
+class Totals:
     """The counters of an endpoint at one moment: `buckets` has the requests up to each latency."""
 
     requests: float = 0.0
@@ -39,7 +39,7 @@ class TrafficWatch:
     def __init__(self, metrics: ControlPlaneMetrics, clock: Callable[[], float] = time.monotonic) -> None:
         self._metrics = metrics
         self._clock = clock
-        self._samples: deque[tuple[float, Mapping[str, _Totals]]] = deque(maxlen=int(_WINDOW_S / _EVERY_S) + 1)
+        self._samples: deque[tuple[float, Mapping[str, Totals]]] = deque(maxlen=int(_WINDOW_S / _EVERY_S) + 1)
 
     async def run(self) -> None:
         """Look, for ever."""
@@ -49,11 +49,11 @@ class TrafficWatch:
 
     def look(self) -> None:
         """Keep what the counters say now."""
-        self._samples.append((self._clock(), self._read()))
+        self._samples.append((self._clock(), self.totals()))
 
     def of(self, endpoint: str) -> Traffic:
         """The traffic of an endpoint."""
-        now = self._read().get(endpoint, _Totals())
+        now = self.totals().get(endpoint, Totals())
         minute, window = self._before(endpoint, _RATE_WINDOW_S), self._before(endpoint, _WINDOW_S)
         buckets = {most_s: count - window.buckets.get(most_s, 0.0) for most_s, count in now.buckets.items()}
         return Traffic(
@@ -63,24 +63,25 @@ class TrafficWatch:
             quantile(buckets, 0.99),
         )
 
-    def _before(self, endpoint: str, seconds: float) -> _Totals:
-        """The counters as they were so long ago; zero if that was before the server's start."""
-        since_s = self._clock() - seconds
-        older = [totals for at_s, totals in self._samples if at_s <= since_s + _EVERY_S / 2]
-        return older[-1].get(endpoint, _Totals()) if older else _Totals()
-
-    def _read(self) -> dict[str, _Totals]:
-        totals: dict[str, _Totals] = {}
+    def totals(self) -> dict[str, Totals]:
+        """What the counters say of each endpoint now."""
+        totals: dict[str, Totals] = {}
         for labels, value in _samples(self._metrics.invocations, "_total"):
-            totals.setdefault(labels["endpoint"], _Totals()).requests += value
+            totals.setdefault(labels["endpoint"], Totals()).requests += value
         for counter in (self._metrics.errors_4xx, self._metrics.errors_5xx):
             for labels, value in _samples(counter, "_total"):
-                totals.setdefault(labels["endpoint"], _Totals()).errors += value
+                totals.setdefault(labels["endpoint"], Totals()).errors += value
         for labels, value in _samples(self._metrics.model_latency, "_bucket"):
-            buckets = totals.setdefault(labels["endpoint"], _Totals()).buckets
+            buckets = totals.setdefault(labels["endpoint"], Totals()).buckets
             most_s = float(labels["le"])
             buckets[most_s] = buckets.get(most_s, 0.0) + value
         return totals
+
+    def _before(self, endpoint: str, seconds: float) -> Totals:
+        """The counters as they were so long ago; zero if that was before the server's start."""
+        since_s = self._clock() - seconds
+        older = [totals for at_s, totals in self._samples if at_s <= since_s + _EVERY_S / 2]
+        return older[-1].get(endpoint, Totals()) if older else Totals()
 
 
 def quantile(buckets: Mapping[float, float], share: float) -> float | None:

@@ -16,6 +16,7 @@ from zerostart.server.aws.s3.authentication import S3Request, authenticate
 from zerostart.server.aws.s3.body import Body
 from zerostart.server.aws.s3.errors import S3Error, error_response
 from zerostart.server.aws.s3.operations import BUCKET_SETTINGS, Call, S3Operations
+from zerostart.services.access_key import KeyUses
 from zerostart.services.arn import ACCOUNT_ID
 from zerostart.services.authorisation import authorise
 from zerostart.serving.http import CALLER_LEFT, Gate
@@ -35,11 +36,12 @@ class S3Gateway:
     """S3 on the server's one port."""
 
     def __init__(
-        self, operations: S3Operations, keys: Mapping[str, AccessKey], gate: Gate, *, serves_store: bool
+        self, operations: S3Operations, keys: Mapping[str, AccessKey], uses: KeyUses, gate: Gate, *, serves_store: bool
     ) -> None:
         self._serves_store = serves_store
         self._operations = operations
         self._keys = keys
+        self._uses = uses
         self._gate = gate
 
     @staticmethod
@@ -78,6 +80,7 @@ class S3Gateway:
         query = request.scope["query_string"].decode("latin-1")
         s3_request = S3Request(request.method, path, query, headers, resource_of(path, headers))
         signer = authenticate(s3_request, self._keys)
+        self._uses.note(signer.pair)
         address = address_of(path, query, headers)
         action = action_of(request.method, address, headers)
         log.fields |= {"operation": action.permission, "path": path[:200], "key": signer.pair.name}
