@@ -24,6 +24,7 @@ from zerostart.services.invocation import InvocationService
 from zerostart.services.jumpstart import JumpStartBucket
 from zerostart.services.logs import LogService
 from zerostart.services.model import ModelService
+from zerostart.services.model_fetch import ModelFetchService
 from zerostart.services.tag import TagService
 from zerostart.services.transform_job import TransformJobService
 from zerostart.settings import PREFIX, Settings, instance_environment
@@ -48,6 +49,7 @@ class ServerParts:
     endpoints: EndpointService
     tags: TagService
     hub: Hub
+    fetches: ModelFetchService
     deployments: DeploymentService
     invocations: InvocationService
     async_invocations: AsyncInvocationService
@@ -122,6 +124,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
         endpoints=endpoints,
         tags=tags,
         hub=Hub(artefacts),
+        fetches=ModelFetchService(_worker_environment(settings, isolated=False), settings.home / "logs" / "fetches"),
         deployments=DeploymentService(models, endpoint_configs, endpoints, tags, arns),
         invocations=invocations,
         async_invocations=AsyncInvocationService(database, store, invocations, router, settings.max_body_bytes),
