@@ -4,7 +4,6 @@ import json
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 
@@ -30,16 +29,18 @@ def pull_and_report(pull: Callable[[Shown, Callable[[RemoteModel], None]], None]
 
 
 class _Reports:
-    """The lines; the bytes of a fetch not more often than a page is looked at."""
+    """The lines. Bytes are told a few times a second, from a thread: also when no more come."""
 
     def __init__(self) -> None:
         self._out = sys.stdout
-        self._total = self._done = 0
-        self._told_at_s = 0.0
+        self._total = self._done = self._told = 0
+        self._ended = threading.Event()
+        self._lock = threading.RLock()
 
     def tell(self, **values: object) -> None:
-        self._out.write(json.dumps(values) + "\n")
-        self._out.flush()
+        with self._lock:
+            self._out.write(json.dumps(values) + "\n")
+            self._out.flush()
 
     @contextmanager
     def shown(self, _remote: RemoteModel) -> Iterator[Progress]:
@@ -48,17 +49,24 @@ class _Reports:
     def begin(self, total_bytes: int, present_bytes: int) -> None:
         self._total, self._done = total_bytes, present_bytes
         self._tell_bytes()
+        threading.Thread(target=self._follow, daemon=True).start()
 
     def advance(self, count: int) -> None:
         self._done += count
-        if time.monotonic() - self._told_at_s > _EVERY_S:
-            self._tell_bytes()
 
     def end(self) -> None:
-        self._tell_bytes()
+        with self._lock:
+            self._ended.set()
+            self._tell_bytes()
+
+    def _follow(self) -> None:
+        while not self._ended.wait(_EVERY_S):
+            with self._lock:
+                if self._done != self._told and not self._ended.is_set():
+                    self._tell_bytes()
 
     def _tell_bytes(self) -> None:
-        self._told_at_s = time.monotonic()
+        self._told = self._done
         self.tell(stage="fetching", done_bytes=self._done, total_bytes=self._total)
 
 

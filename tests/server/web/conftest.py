@@ -4,13 +4,19 @@ import html
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.processes import ServerProcess
 from zerostart.credentials import AccessKey, Role, create_access_key, revoke_access_key
 from zerostart.sign_in_links import create_sign_in_token, sign_in_url
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+OpenPage = Callable[..., Page]
 
 
 class Visitor:
@@ -85,3 +91,38 @@ def new_key(shared_server: ServerProcess) -> Iterator[Callable[..., AccessKey]]:
     names = {key.name for key in made}
     for name in names & set(re.findall(r'"name": "([^"]+)"', path.read_text() if path.exists() else "")):
         revoke_access_key(path, name)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    if not CHROMIUM.exists():
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[OpenPage]:
+    """Opens a server's landing page, signed in; whatever the console complains of fails the test."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def open_one(server: ServerProcess, **options: Any) -> Page:
+        context = browser.new_context(base_url=server.address, **options)
+        contexts.append(context)
+        context.set_default_timeout(20_000)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        token = create_sign_in_token(server.home / "sign-in")
+        page.goto(sign_in_url(server.address, token))
+        page.wait_for_url("/")
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert complaints == []

@@ -1,55 +1,26 @@
 """In a real browser: from the landing page to a live endpoint, with and without JavaScript, and axe on each page."""
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.processes import BUILTIN, ServerProcess, wait_for
-from zerostart.sign_in_links import create_sign_in_token, sign_in_url
+from tests.server.web.conftest import OpenPage
 
-CHROMIUM = Path("/usr/bin/chromium")
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text("utf-8")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 START_TIMEOUT_MS = 60_000
 TEXT = "One day I will see the world"
 
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield running
-        running.close()
-
 
 @pytest.fixture
-def new_page(browser: Browser, shared_server: ServerProcess) -> Iterator[Callable[..., Page]]:
-    """Opens the landing page, signed in; whatever the console complains of fails the test."""
-    contexts: list[BrowserContext] = []
-    complaints: list[str] = []
-
-    def open_page(**options: Any) -> Page:
-        context = browser.new_context(base_url=shared_server.address, **options)
-        contexts.append(context)
-        context.set_default_timeout(20_000)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        token = create_sign_in_token(shared_server.home / "sign-in")
-        page.goto(sign_in_url(shared_server.address, token))
-        page.wait_for_url("/")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
+def new_page(open_page: OpenPage, shared_server: ServerProcess) -> Callable[..., Page]:
+    """Opens the shared server's landing page, signed in."""
+    return functools.partial(open_page, shared_server)
 
 
 @pytest.fixture

@@ -81,10 +81,10 @@ class EndpointRow:
 
 @dataclass(frozen=True)
 class RunningRow:
-    """An endpoint that stands here now, and for how long nobody has asked it."""
+    """An endpoint that stands here now, and how long ago somebody asked it last."""
 
     endpoint: EndpointRow
-    idle: str
+    last_asked: str
 
 
 @dataclass(frozen=True)

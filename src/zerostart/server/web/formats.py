@@ -33,13 +33,13 @@ def ago(moment: datetime, now: datetime | None = None) -> str:
 
 
 def idle_shown(seconds: float) -> str:
-    """For how long nobody asked, such as "5 minutes"; infinite if nobody did since the server's start."""
+    """How long ago somebody asked, such as "5 minutes ago"; infinite if nobody did since the server's start."""
     if seconds == float("inf"):
-        return "not asked yet"
+        return "not yet"
     for step_s, name in _STEPS:
         if seconds >= step_s:
-            return _counted(int(seconds // step_s), name)
-    return "in use" if seconds < _IN_USE_S else _counted(int(seconds), "second")
+            return f"{_counted(int(seconds // step_s), name)} ago"
+    return "now" if seconds < _IN_USE_S else f"{int(seconds)} seconds ago"
 
 
 def _counted(count: int, name: str) -> str:

@@ -53,12 +53,12 @@ class HomePages:
             for instance in variant.instances
         ]
         return Running(
-            rows=[RunningRow(row, self._idle(row.name)) for row in rows],
+            rows=[RunningRow(row, self._last_asked(row.name)) for row in rows],
             more_endpoints=more is not None,
             instances=len(instances),
             memory=bytes_shown(sum(instance.memory_bytes() for instance in instances)) if instances else "",
             fetches=[shown_fetch(fetch) for fetch in self._parts.fetches.running()],
         )
 
-    def _idle(self, endpoint: str) -> str:
+    def _last_asked(self, endpoint: str) -> str:
         return idle_shown(time.monotonic() - self._parts.router.asked_s(endpoint))
