@@ -13,6 +13,8 @@ from tests.processes import BUILTIN, ServerProcess, wait_for
 from tests.server.web.conftest import OpenPage
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text("utf-8")
+WEIGHT = """[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
+  .reduce((sum, each) => sum + each.decodedBodySize, 0)"""
 START_TIMEOUT_MS = 60_000
 TEXT = "One day I will see the world"
 
@@ -49,6 +51,7 @@ def test_from_the_landing_page_to_a_live_endpoint(new_page: Callable[..., Page],
     expect(page.locator(".status.inservice")).to_be_visible(timeout=START_TIMEOUT_MS)
     expect(page.locator(".score.top .score-name")).to_have_text("travel")
     expect(page.locator(".score")).to_have_count(3)
+    page.get_by_role("textbox", name="Labels").press("Enter")
     expect(page.locator("#chips li")).to_have_text(["travel", "cooking", "dancing"])
     page.wait_for_url(re.compile("dancing"))
     page.reload()
@@ -105,27 +108,44 @@ def test_the_keyboard_alone_reaches_the_content(new_page: Callable[..., Page]) -
     expect(page.get_by_role("searchbox")).to_be_focused()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
-def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_page(
-    new_page: Callable[..., Page], width: int, scheme: str
+@pytest.mark.parametrize("width", [1440, 390])
+def test_axe_finds_nothing_serious_and_pages_are_small_quick_and_not_wider_than_the_window(
+    new_page: Callable[..., Page], width: int
 ) -> None:
-    page = new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    paths = ["/", "/hub", "/hub?words=pelmeni", f"/hub/models/{BUILTIN}", "/hub/models/facebook/bart-large-mnli"]
-    paths += ["/endpoints", f"/endpoints/shared?text={TEXT}&labels=travel,cooking", "/endpoints/shared/delete"]
+    page = new_page(viewport={"width": width, "height": 900})
+    answered = f"text={TEXT}&labels=travel,cooking"
+    paths = ["/", "/hub", "/hub?words=pelmeni", f"/hub/models/{BUILTIN}?example=1"]
+    paths += ["/hub/models/facebook/bart-large-mnli", "/endpoints", f"/endpoints/shared?{answered}"]
+    paths += ["/endpoints/shared/delete", f"/endpoints/shared/texts?{answered}"]
     assert {path: found for path in paths if (found := wrong_on(page, path))} == {}
+    first_paints_ms = sorted(painted_ms(page, "/") for _ in range(3))
+    assert first_paints_ms[1] < 1500, first_paints_ms  # 300 ms is the aim, on a machine that has nothing else to do
     page.get_by_role("button", name="Sign out").click()
     assert wrong_on(page, "/sign-in") == []
 
 
 def wrong_on(page: Page, path: str) -> list[str]:
+    """What axe finds, in light and in dark; and the limits of width and weight."""
     page.goto(path)
     page.evaluate(AXE)
-    result: Any = page.evaluate("axe.run()")
-    found = [
-        f"{each['id']}: {each['nodes'][0]['html'][:200]}"
-        for each in result["violations"]
-        if each["impact"] in {"serious", "critical"}
-    ]
+    found = []
+    for scheme, rules in (("light", "{}"), ("dark", "{runOnly: ['color-contrast']}")):  # all else is the same in dark
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        result: Any = page.evaluate(f"axe.run(document, {{resultTypes: ['violations'], ...{rules}}})")
+        found += [
+            f"{scheme}, {each['id']}: {each['nodes'][0]['html'][:200]}"
+            for each in result["violations"]
+            if each["impact"] in {"serious", "critical"}
+        ]
     if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
         found.append("it is wider than the window")
-    return found
+    weight = page.evaluate(WEIGHT)
+    return found + ([f"it weighs {weight:,} bytes"] if weight > 150_000 else [])
+
+
+def painted_ms(page: Page, path: str) -> float:
+    """When the browser painted something first."""
+    page.goto(path)
+    asked = "performance.getEntriesByName('first-contentful-paint').map(each => each.startTime)"
+    found: list[float] = wait_for(lambda: page.evaluate(asked))
+    return found[0]
