@@ -19,11 +19,11 @@ IMAGES = Path(__file__).parents[1] / "docs" / "images"
 ENDPOINT = "support"
 _TEXT = "My card was charged twice for the same hotel night."
 _LABELS = "billing, booking, complaint, praise"
-_REVIEWS = (
-    "The parcel was promised for Monday and it is now Friday.",
-    "The support team answered within five minutes and solved everything.",
-    "How do I change the address on my account?",
-    "The app closes by itself as soon as I open the camera.",
+_HEADLINES = (
+    "The striker scored twice in the last ten minutes of the final.",
+    "Whisk the eggs, then fold in the flour and bake for half an hour.",
+    "The central bank raised interest rates by a quarter of a point.",
+    "We took the night train to Vienna and had breakfast by the river.",
 )
 _DESKTOP, _PHONE = (1200, 800), (390, 780)
 
@@ -33,7 +33,7 @@ def _nothing(_page: Page) -> None:
 
 
 def _many_texts(page: Page) -> None:
-    page.get_by_label("Texts").fill("\n".join(_REVIEWS))
+    page.get_by_label("Texts").fill("\n".join(_HEADLINES))
     page.get_by_role("button", name="Classify").click()
     expect(page.get_by_role("heading", name="4 texts")).to_be_visible(timeout=60_000)
     page.locator("#results").scroll_into_view_if_needed()
@@ -51,14 +51,14 @@ class Picture:
 
 
 PICTURES: Sequence[Picture] = (
-    Picture("landing", "/"),
+    Picture("landing", "/", (1200, 1080)),
     Picture("landing-phone", "/", _PHONE),
     Picture("hub", "/hub?language=en&sort=small"),
     Picture("model", "/hub/models/{model}?example=2"),
     Picture("fetch", "/hub/models/facebook/bart-large-mnli"),
     Picture("endpoint", "/endpoints/{endpoint}?text={text}&labels={labels}"),
     Picture("endpoint-dark", "/endpoints/{endpoint}?text={text}&labels={labels}", scheme="dark"),
-    Picture("many-texts", "/endpoints/{endpoint}/texts?labels=complaint, question, praise", prepare=_many_texts),
+    Picture("many-texts", "/endpoints/{endpoint}/texts?labels=sport, cooking, economy, travel", prepare=_many_texts),
 )
 
 

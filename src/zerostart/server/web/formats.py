@@ -39,7 +39,7 @@ def idle_shown(seconds: float) -> str:
     for step_s, name in _STEPS:
         if seconds >= step_s:
             return f"{_counted(int(seconds // step_s), name)} ago"
-    return "now" if seconds < _IN_USE_S else f"{int(seconds)} seconds ago"
+    return "now" if seconds < _IN_USE_S else f"{int(seconds)} s ago"
 
 
 def _counted(count: int, name: str) -> str:
