@@ -51,7 +51,7 @@ class Picture:
 
 
 PICTURES: Sequence[Picture] = (
-    Picture("landing", "/", (1200, 1080)),
+    Picture("landing", "/", (1200, 1000)),
     Picture("landing-phone", "/", _PHONE),
     Picture("hub", "/hub?language=en&sort=small"),
     Picture("model", "/hub/models/{model}?example=2"),

@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from zerostart.errors import InvalidInput, LimitExceeded, ModelInUse
+from zerostart.errors import Draining, InvalidInput, LimitExceeded, ModelInUse
 from zerostart.models.catalogue import entry_of
 from zerostart.models.local_artefacts import folder_name
 
@@ -79,7 +79,9 @@ class ModelFetchService:
         with self._lock:
             if entry.id in self._running:
                 raise ModelInUse(f"{entry.id} is being fetched already: its page shows how far it is.")
-            if self._closed or len(self._running) >= _MOST_AT_ONCE:
+            if self._closed:
+                raise Draining("The server is stopping: start the fetch again when it is back.")
+            if len(self._running) >= _MOST_AT_ONCE:
                 named = " and ".join(self._running)
                 raise LimitExceeded(f"{named} are being fetched: wait until one of them is here, or cancel one.")
             running = _Running(self._started(entry.id))

@@ -103,6 +103,9 @@ def test_many_texts_are_classified_at_once_from_a_file_too_and_downloaded(
     for name, content, said in (
         ("a.jsonl", '{"text": "one"}\n"two"\n', "2 texts of a.jsonl are here."),
         ("a.txt", "\n".join(map(str, range(600))), "a.txt has 600 texts: the first 500 of them are here."),
+        ("one.csv", "a single line, and no more", "1 text of one.csv is here."),
+        ("objects.jsonl", '{"id": 1, "note": "one"}\n{"id": 2}', "Line 2 has no text."),
+        ("empty.csv", "\n", "It has no text."),
         ("broken.jsonl", '{"text": "one"}\nno\n', "broken.jsonl cannot be read. Line 2 is not JSON"),
         ("large.txt", "x" * 1_000_001, "It is larger than 1 MB"),
     ):
@@ -115,18 +118,17 @@ def test_the_carousel_scrolls_by_arrows_and_keys(new_page: Callable[..., Page]) 
     page = new_page(viewport={"width": 1000, "height": 900}, reduced_motion="reduce")
     row = page.locator(".carousel")
 
-    def scrolled() -> float:
-        found: float = row.evaluate("row => row.scrollLeft")
-        return found
+    def wait_until_scrolled(condition: Callable[[float], bool]) -> None:
+        wait_for(lambda: condition(row.evaluate("row => row.scrollLeft")))
 
-    assert scrolled() == 0
+    wait_until_scrolled(lambda left: left == 0)
     page.get_by_role("link", name="Last models").click()
-    wait_for(lambda: page.wait_for_timeout(50) or scrolled() > 200)
+    wait_until_scrolled(lambda left: left > 200)
     page.get_by_role("link", name="First models").click()
-    wait_for(lambda: page.wait_for_timeout(50) or scrolled() == 0)
+    wait_until_scrolled(lambda left: left == 0)
     row.focus()
     page.keyboard.press("ArrowRight")
-    wait_for(lambda: page.wait_for_timeout(50) or scrolled() > 0)
+    wait_until_scrolled(lambda left: left > 0)
     row.get_by_role("link").last.focus()
     expect(row.get_by_role("link").last).to_be_in_viewport()
 

@@ -69,7 +69,7 @@ def _unknown(node: nodes.Node, scope: dict[str, Any]) -> Iterator[str]:
     if isinstance(node, nodes.Getattr):
         owner = type_of(node.node, scope)
         if dataclasses.is_dataclass(owner) and not hasattr_of(owner, node.attr):
-            yield f"{owner.__name__}.{node.attr}, line {node.lineno}"
+            yield f"{getattr(owner, '__name__', owner)}.{node.attr}, line {node.lineno}"
     if isinstance(node, nodes.For) and isinstance(node.target, nodes.Name):
         scope = scope | {node.target.name: item_of(type_of(node.iter, scope))}
     for child in node.iter_child_nodes():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from starlette.requests import Request
 
 from zerostart.bootstrap.server import ServerParts
-from zerostart.errors import InvalidInput, NotFound, ZerostartError
+from zerostart.errors import InvalidInput, ZerostartError
 from zerostart.metrics import ControlPlaneMetrics
 from zerostart.models.catalogue import entry_of
 from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE
@@ -35,11 +35,8 @@ class PlayedModel:
 
 
 def played_model(parts: ServerParts, endpoint: str) -> PlayedModel:
-    """The model of an endpoint's first variant; of one that is not there what suits most. Waits for the database."""
-    try:
-        model_id = parts.endpoints.describe_endpoint(endpoint).endpoint.variants[0].model_id
-    except NotFound:
-        return PlayedModel()
+    """The model of an endpoint's first variant. Waits for the database. Raises NotFound."""
+    model_id = parts.endpoints.describe_endpoint(endpoint).endpoint.variants[0].model_id
     entry, scorers = entry_of(model_id), parts.hub.scorers(model_id)
     if entry is None:
         return PlayedModel(scorers=scorers)

@@ -46,7 +46,7 @@
     };
     const drop = (chip) => {
       const at = chips.indexOf(chip);
-      chips = chips.filter((each) => each !== chip);
+      chips = labelsOf(chips.filter((each) => each !== chip).join("\n"));
       said.textContent = `${chip} removed, ${chips.length} labels`;
       show();
       send();
@@ -89,7 +89,8 @@
 
   const cellsOf = (text, separator) => {
     const rows = [[]];
-    for (const [, quoted, plain, end] of text.matchAll(separator)) {
+    for (const { index, 1: quoted, 2: plain, 3: end } of text.matchAll(separator)) {
+      if (index === text.length) break;
       rows.at(-1).push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
       if (end && end !== "," && end !== "\t") rows.push([]);
     }
@@ -98,6 +99,7 @@
   const TEXT_NAMES = ["text", "texts", "inputs", "sequence", "sequences", "sentence", "content", "body", "message", "review", "comment", "description", "title"];
   const fromTable = (text, separator) => {
     const rows = cellsOf(text, separator);
+    if (rows.length < 2) return { texts: [text], from: "" };
     const head = rows[0].map((cell) => cell.trim().toLowerCase());
     const name = TEXT_NAMES.find((each) => head.includes(each));
     if (head.length === 1 && !name) return { texts: rows.map((row) => row[0]), from: "" };
@@ -105,15 +107,21 @@
     const column = name ? head.indexOf(name) : lengths.indexOf(Math.max(...lengths));
     return { texts: rows.slice(1).map((row) => row[column] ?? ""), from: ` from the column “${rows[0][column].trim()}”` };
   };
+  const parsed = (line) => {
+    try {
+      return JSON.parse(line);
+    } catch {
+      return undefined;
+    }
+  };
   const fromJsonLines = (text) => ({
     texts: text.split("\n").filter((line) => line.trim()).map((line, at) => {
-      try {
-        const value = JSON.parse(line);
-        const name = typeof value === "string" ? "" : TEXT_NAMES.find((each) => typeof value[each] === "string");
-        return name ? value[name] : String(typeof value === "string" ? value : Object.values(value).find((each) => typeof each === "string"));
-      } catch {
-        throw new Error(`Line ${at + 1} is not JSON: give one object a line.`);
-      }
+      const value = parsed(line);
+      if (value === undefined) throw new Error(`Line ${at + 1} is not JSON: give one text or object a line.`);
+      const members = typeof value === "string" ? { text: value } : Object(value);
+      const found = [...TEXT_NAMES.map((name) => members[name]), ...Object.values(members)].find((each) => typeof each === "string");
+      if (found === undefined) throw new Error(`Line ${at + 1} has no text.`);
+      return found;
     }),
     from: "",
   });
@@ -135,11 +143,12 @@
       if (content.includes("\ufffd")) throw new Error("It is not UTF-8: save it so.");
       const read = textsOf(file.name, content);
       const texts = read.texts.map((text) => text.replace(/\s+/g, " ").trim()).filter(Boolean);
+      if (!texts.length) throw new Error("It has no text.");
       const most = Number(input.dataset.most);
       document.getElementById(input.dataset.texts).value = texts.slice(0, most).join("\n");
       note.textContent = texts.length > most
         ? `${file.name} has ${texts.length} texts${read.from}: the first ${most} of them are here.`
-        : `${texts.length} texts${read.from} of ${file.name} are here.`;
+        : `${texts.length === 1 ? "1 text" : `${texts.length} texts`}${read.from} of ${file.name} ${texts.length === 1 ? "is" : "are"} here.`;
     } catch (error) {
       note.textContent = `${file.name} cannot be read. ${error.message}`;
     }
