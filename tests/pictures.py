@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.processes import BUILTIN, ServerProcess
 from zerostart.sign_in_links import create_sign_in_token, sign_in_url
@@ -51,7 +51,7 @@ class Picture:
 
 
 PICTURES: Sequence[Picture] = (
-    Picture("landing", "/", (1200, 1000)),
+    Picture("landing", "/", (1200, 940)),
     Picture("landing-phone", "/", _PHONE),
     Picture("hub", "/hub?language=en&sort=small"),
     Picture("model", "/hub/models/{model}?example=2"),
@@ -62,24 +62,16 @@ PICTURES: Sequence[Picture] = (
 )
 
 
-def take(picture: Picture, server: ServerProcess, browser: Browser, folder: Path, endpoint: str = ENDPOINT) -> Path:
-    """The file that a picture was written to. The endpoint has to be in service."""
+def take(picture: Picture, page: Page, folder: Path, endpoint: str = ENDPOINT) -> Path:
+    """The file that a picture was written to. The endpoint has to be in service, and the page to be signed in."""
     values: Mapping[str, str] = {"endpoint": endpoint, "model": BUILTIN, "text": _TEXT, "labels": _LABELS}
     width, height = picture.window
-    context = browser.new_context(
-        base_url=server.address,
-        viewport={"width": width, "height": height},
-        color_scheme="dark" if picture.scheme == "dark" else "light",
-        reduced_motion="reduce",
-    )
-    page = context.new_page()
-    page.goto(sign_in_url(server.address, create_sign_in_token(server.home / "sign-in")))
-    page.wait_for_url("/")
+    page.set_viewport_size({"width": width, "height": height})
+    page.emulate_media(color_scheme="dark" if picture.scheme == "dark" else "light", reduced_motion="reduce")
     page.goto(picture.path.format_map(values))
     picture.prepare(page)
     path = folder / f"{picture.name}.png"
     page.screenshot(path=path)
-    context.close()
     return path
 
 
@@ -89,8 +81,11 @@ def main(folder: Path = IMAGES) -> None:
     with tempfile.TemporaryDirectory() as home, ServerProcess(Path(home)) as server, sync_playwright() as playwright:
         server.deploy(ENDPOINT)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(base_url=server.address)
+        page.goto(sign_in_url(server.address, create_sign_in_token(server.home / "sign-in")))
+        page.wait_for_url("/")
         for picture in PICTURES:
-            path = take(picture, server, browser, folder)
+            path = take(picture, page, folder)
             sys.stdout.write(f"{path}  {path.stat().st_size / 1000:.0f} kB\n")
         browser.close()
 

@@ -3,18 +3,18 @@
 import os
 from pathlib import Path
 
-from playwright.sync_api import Browser
-
 from tests.pictures import IMAGES, PICTURES, take
 from tests.processes import ServerProcess
+from tests.server.web.conftest import OpenPage
 
 # Ignored by git. What runs the tests may keep it.
 FOLDER = Path(os.environ.get("PICTURES_FOLDER", Path(__file__).parents[3] / ".pictures"))
 
 
-def test_pictures_are_taken_and_are_small(shared_server: ServerProcess, browser: Browser) -> None:
+def test_pictures_are_taken_and_are_small(shared_server: ServerProcess, open_page: OpenPage) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    taken = [take(picture, shared_server, browser, FOLDER, endpoint="shared") for picture in PICTURES]
+    page = open_page(shared_server)
+    taken = [take(picture, page, FOLDER, endpoint="shared") for picture in PICTURES]
     assert {path.name: path.stat().st_size for path in taken if path.stat().st_size > 150_000} == {}
 
 

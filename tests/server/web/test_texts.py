@@ -63,7 +63,8 @@ def test_what_the_model_refuses_is_said_and_nothing_is_downloaded(admin: Visitor
     asked = {"text": "one", "labels": "a", "template": "no place"}
     assert "write {} exactly once" in admin.send(PAGE, **asked).text
     assert "write {} exactly once" in admin.send(PAGE, **asked, format="csv").text
-    assert admin.send("/endpoints/missing/texts", text="one", labels="a").text.count("not found") == 1
+    assert admin.send("/endpoints/missing/texts", text="one", labels="a").status_code == 404
+    assert admin.open("/endpoints/missing/texts").status_code == 404
 
 
 def test_long_texts_and_markup_are_shown_as_they_were_and_short(admin: Visitor) -> None:
