@@ -12,8 +12,8 @@ from jinja2 import meta, nodes
 from zerostart.models.catalogue import catalogue
 from zerostart.server.web import contexts
 from zerostart.server.web.assets import Assets
-from zerostart.server.web.hub_pages import FEATURED
 from zerostart.server.web.links import Links
+from zerostart.server.web.model_cards import FEATURED
 from zerostart.server.web.rendering import TEMPLATES, Page, Renderer
 
 importlib.import_module("zerostart.server.web.face")  # and with it every page

@@ -12,7 +12,7 @@ from zerostart.server.web.edge import Visit, WebEdge
 from zerostart.server.web.endpoint_rows import EndpointViews
 from zerostart.server.web.fetch_pages import shown_fetch
 from zerostart.server.web.formats import bytes_shown, idle_shown
-from zerostart.server.web.hub_pages import featured
+from zerostart.server.web.model_cards import featured
 
 _ENDPOINTS_SHOWN = 6
 

@@ -19,16 +19,16 @@ from zerostart.server.web.contexts import (
     DeployForm,
     HubChosen,
     HubPage,
-    ModelCard,
     ModelPage,
     TryIt,
 )
 from zerostart.server.web.edge import Visit, WebEdge
 from zerostart.server.web.errors import error_page
 from zerostart.server.web.fetch_pages import fetch_state
-from zerostart.server.web.formats import bytes_shown, languages_shown, parameters_shown
+from zerostart.server.web.formats import bytes_shown, parameters_shown
 from zerostart.server.web.forms import whole_number
 from zerostart.server.web.markdown import card_html
+from zerostart.server.web.model_cards import model_card
 from zerostart.server.web.snippets import model_snippets
 from zerostart.server.web.try_it import link_after_deploying, tried
 from zerostart.services.deployment import Deployment
@@ -43,20 +43,7 @@ _SIZES = (
 )
 _KINDS = (("", "Any kind"), ("nli", "NLI model"), ("embedding", "Embedding model"))
 _SORTS = (("best", "Best match"), ("name", "Name"), ("small", "Smallest first"))
-_KIND_NAMES = {"nli": "Zero-shot text classification", "embedding": "Text embedding"}
 _INSTANCE_TYPES = ("ml.t3.medium", "ml.c5.large", "ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.r5.2xlarge")
-# Shown on the landing page behind those of this machine: one for each thing that people look for first.
-FEATURED = (
-    "facebook/bart-large-mnli",
-    "MoritzLaurer/deberta-v3-base-zeroshot-v2.0-c",
-    "MoritzLaurer/mDeBERTa-v3-base-mnli-xnli",
-    "cross-encoder/nli-deberta-v3-xsmall",
-    "Recognai/zeroshot_selectra_small",
-    "emrecan/convbert-base-turkish-mc4-cased-allnli_tr",
-    "MoritzLaurer/deberta-v3-large-zeroshot-v2.0",
-    "MoritzLaurer/bge-m3-zeroshot-v2.0",
-)
-_MOST_FEATURED = 9
 _CARDS_OF_A_PAGE = 30
 _MOST_CARDS = 960
 
@@ -179,30 +166,6 @@ class HubPages:
             fetch=fetch_state(self._parts.fetches, model.entry.id),
             try_it=try_it,
         )
-
-
-def featured(models: Sequence[HubModel]) -> Sequence[ModelCard]:
-    """The models for the landing page: those that can be deployed at once, then some of the catalogue."""
-    here = [model for model in models if model.artefact is not None and model.entry.kind == "nli"]
-    by_id = {model.entry.id: model for model in models}
-    chosen = [*here[:3], *(by_id[each] for each in FEATURED if by_id[each] not in here[:3])]
-    return [model_card(model) for model in chosen[:_MOST_FEATURED]]
-
-
-def model_card(model: HubModel) -> ModelCard:
-    """A model as lists show it."""
-    entry = model.entry
-    return ModelCard(
-        id=entry.id,
-        name=entry.name,
-        description=entry.description,
-        languages=languages_shown(entry.languages),
-        size=parameters_shown(entry.parameters_millions),
-        licence=entry.licence,
-        commercial=entry.commercial == "yes",
-        kind=_KIND_NAMES[entry.kind],
-        is_here=model.artefact is not None,
-    )
 
 
 def _facts(model: HubModel) -> Mapping[str, str]:

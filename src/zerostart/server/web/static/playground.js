@@ -20,6 +20,7 @@
     said.setAttribute("role", "status");
     let chips = labelsOf(area.value);
 
+    const counted = () => `${chips.length} label${chips.length === 1 ? "" : "s"}`;
     const show = () => {
       list.replaceChildren(...chips.map((chip) => {
         const item = make("li", { textContent: chip, dir: "auto" });
@@ -40,14 +41,14 @@
     const add = (labels) => {
       chips = labelsOf([...chips, ...labels].join("\n"));
       typed.value = "";
-      said.textContent = `${chips.length} labels`;
+      said.textContent = counted();
       show();
       send();
     };
     const drop = (chip) => {
       const at = chips.indexOf(chip);
       chips = labelsOf(chips.filter((each) => each !== chip).join("\n"));
-      said.textContent = `${chip} removed, ${chips.length} labels`;
+      said.textContent = `${chip} removed, ${counted()}`;
       show();
       send();
       (list.children[Math.min(at, chips.length - 1)]?.querySelector("button") ?? typed).focus();
