@@ -1,5 +1,6 @@
-"""A visitor of the pages who has no JavaScript: a client that keeps cookies and sends forms."""
+"""Visitors of the pages: one without JavaScript, a client that keeps cookies and sends forms; and a real browser."""
 
+import functools
 import html
 import re
 from collections.abc import Callable, Iterator
@@ -126,3 +127,9 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def new_page(open_page: OpenPage, shared_server: ServerProcess) -> Callable[..., Page]:
+    """Opens the shared server's landing page, signed in."""
+    return functools.partial(open_page, shared_server)

@@ -1,6 +1,5 @@
 """In a real browser: from the landing page to a live endpoint, with and without JavaScript, and axe on each page."""
 
-import functools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,19 +9,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.processes import BUILTIN, ServerProcess, wait_for
-from tests.server.web.conftest import OpenPage
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text("utf-8")
 WEIGHT = """[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
   .reduce((sum, each) => sum + each.decodedBodySize, 0)"""
 START_TIMEOUT_MS = 60_000
 TEXT = "One day I will see the world"
-
-
-@pytest.fixture
-def new_page(open_page: OpenPage, shared_server: ServerProcess) -> Callable[..., Page]:
-    """Opens the shared server's landing page, signed in."""
-    return functools.partial(open_page, shared_server)
 
 
 @pytest.fixture

@@ -1,25 +1,17 @@
 """What the pages' scripts add, in a real browser: chips, many texts, files, a carousel, the hub as one types."""
 
 import csv
-import functools
 import io
 import re
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
-from tests.processes import BUILTIN, ServerProcess, wait_for
-from tests.server.web.conftest import OpenPage
+from tests.processes import BUILTIN, wait_for
 
 TEXT = "One day I will see the world"
 MODEL = f"/hub/models/{BUILTIN}"
-
-
-@pytest.fixture
-def new_page(open_page: OpenPage, shared_server: ServerProcess) -> Callable[..., Page]:
-    return functools.partial(open_page, shared_server)
 
 
 def paste(page: Page, text: str) -> None:
