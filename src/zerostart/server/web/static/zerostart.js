@@ -1,4 +1,4 @@
-// What no server can do: put text on the clipboard. Its buttons are shown only where this runs.
+// What no server can do: put text on the clipboard, and scroll by what fits. Copy buttons are shown only where this runs.
 "use strict";
 document.documentElement.classList.add("scripted");
 document.addEventListener("click", async (event) => {
@@ -14,4 +14,11 @@ document.addEventListener("click", async (event) => {
     button.textContent = "Selected";
   }
   setTimeout(() => { button.textContent = "Copy"; }, 2000);
+});
+document.addEventListener("click", (event) => {
+  const arrow = event.target.closest("[data-scroll]");
+  const row = arrow && document.querySelector(arrow.hash)?.parentElement;
+  if (!row) return;
+  event.preventDefault();
+  row.scrollBy({ left: (arrow.dataset.scroll === "on" ? 0.85 : -0.85) * row.clientWidth });
 });
