@@ -121,7 +121,9 @@ def caution(rows: LabelledRows) -> tuple[str, ...]:
     rare = [name for name, count in zip(rows.names, rows.right.sum(axis=0), strict=True) if count < _FEW_OF_A_LABEL]
     if rare:
         shown = ", ".join(rare[:5]) + (f" and {len(rare) - 5} more" if len(rare) > 5 else "")
-        notes.append(f"Of these there are fewer than {_FEW_OF_A_LABEL} rows each, so their figures say little: {shown}.")
+        notes.append(
+            f"Of these there are fewer than {_FEW_OF_A_LABEL} rows each, so their figures say little: {shown}."
+        )
     return tuple(notes)
 
 
