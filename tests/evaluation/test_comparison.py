@@ -6,7 +6,7 @@ from zerostart.evaluation.comparison import compared, mcnemar
 
 
 def one_hot(values: np.ndarray, labels: int = 3) -> np.ndarray:
-    return np.eye(labels, dtype=bool)[values]
+    return np.asarray(np.eye(labels, dtype=bool)[values])
 
 
 @pytest.mark.parametrize("counts", [(0, 0), (1, 0), (3, 9), (9, 3), (20, 20), (400, 520)])

@@ -292,7 +292,8 @@ def _subject(file: Path, answerer: _Answerer) -> "Subject":
     from zerostart.evaluation.report import Subject
     from zerostart.services.evaluation import now_text
 
-    return Subject(file.name, answerer.shown, now_text(), answerer.model_id, answerer.revision)
+    name = file.name.encode("utf-8", "replace").decode()
+    return Subject(name, answerer.shown, now_text(), answerer.model_id, answerer.revision)
 
 
 @contextmanager

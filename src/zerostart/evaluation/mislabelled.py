@@ -13,6 +13,7 @@ from zerostart.evaluation.rows import Flags, LabelledRows
 from zerostart.evaluation.scoring import Scored
 
 _SHOWN = 50
+_LONGEST_TEXT = 2000
 # A model that is often wrong has low thresholds: who disagrees with a person has to be sure of it.
 _LEAST_SCORE = 0.5
 
@@ -51,7 +52,7 @@ def _in_single_label(rows: LabelledRows, scored: Scored) -> list[Suspect]:
     return [
         Suspect(
             rows.numbers[row],
-            rows.texts[row],
+            rows.texts[row][:_LONGEST_TEXT],
             names[truth[row]],
             names[best[row]],
             float(scores[row, best[row]] - scores[row, truth[row]]),
@@ -73,5 +74,5 @@ def _in_multi_label(rows: LabelledRows, scored: Scored) -> list[Suspect]:
         margin = abs(float(scores[row, label] - (of_others if missing[row, label] else of_those_with)[label]))
         own = "" if missing[row, label] else names[label]
         suggested = names[label] if missing[row, label] else ""
-        found.append(Suspect(rows.numbers[row], rows.texts[row], own, suggested, margin))
+        found.append(Suspect(rows.numbers[row], rows.texts[row][:_LONGEST_TEXT], own, suggested, margin))
     return found
