@@ -10,7 +10,7 @@ from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
 from zerostart.nli.classification import ClassificationRequest, ScorerName
 from zerostart.nli.hybrid import scorer_choice
 from zerostart.nli.labels import CandidateLabels, check_text, describe, labels_per_text
-from zerostart.nli.profile import Profile, parse_profile
+from zerostart.nli.profile import Profile, read_profile
 from zerostart.nli.shortlist import Shortlist, shortlist_choice
 from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE, HypothesisTemplate
 from zerostart.nli.windows import LongText
@@ -132,14 +132,7 @@ def pipeline(
     if task != TASK:
         raise InvalidInput(f"Task {task!r} is not known: Zerostart does {TASK!r}.")
     if isinstance(profile, str | Path):
-        profile = _read_profile(Path(profile))
+        profile = read_profile(Path(profile))
     return ZeroShotClassificationPipeline(
         build_classifier(load_settings().with_values(**settings), model, profile=profile)
     )
-
-
-def _read_profile(path: Path) -> Profile:
-    try:
-        return parse_profile(path.read_bytes(), str(path))
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error

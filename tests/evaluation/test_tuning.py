@@ -9,7 +9,7 @@ from tests.evaluation.planted import LABELS, PLANTED, asked, fake_model, ignored
 from zerostart.errors import InvalidInput
 from zerostart.evaluation.mislabelled import suspects
 from zerostart.evaluation.report import Subject
-from zerostart.evaluation.rows import LabelledRows, sampled, split
+from zerostart.evaluation.rows import LabelledRows, split
 from zerostart.evaluation.scoring import Ask, Question
 from zerostart.evaluation.tuning import TEMPLATES, Wishes, corrections
 from zerostart.nli.labels import parse_labels
@@ -168,8 +168,6 @@ def test_both_parts_of_a_split_have_every_labels_share(planted: LabelledRows) ->
     assert np.abs(shares).max() <= 2
     assert [len(part) for part in split(planted, 30)] == [30, 210]
     assert split(planted, 30)[0].tolist() == split(planted, 30)[0].tolist()
-    assert len(sampled(planted, 10)) == 10
-    assert sampled(planted, 10).numbers == tuple(sorted(sampled(planted, 10).numbers))
 
 
 def test_two_templates_are_compared_on_the_same_rows(ask: Ask, planted: LabelledRows, tmp_path: Path) -> None:

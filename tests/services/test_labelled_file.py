@@ -86,6 +86,15 @@ def test_labels_that_are_named_are_all_that_may_occur(tmp_path: Path) -> None:
         LabelledFile(path).rows(parse_labels(["travel", "sport"]))
 
 
+def test_a_limit_takes_the_same_rows_each_time(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "rows.jsonl", [{"text": f"text {n}", "label": "ab"[n % 2]} for n in range(50)])
+    rows = LabelledFile(path).rows(limit=10)
+    assert (len(rows), list(rows.numbers)) == (10, sorted(rows.numbers))
+    assert rows.numbers[-1] > 10, "not the first ones"
+    assert LabelledFile(path).rows(limit=10).numbers == rows.numbers
+    assert len(LabelledFile(path).rows(limit=99)) == 50
+
+
 def test_a_column_of_texts_is_not_taken_for_labels(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "rows.jsonl", [{"text": f"text {n}", "label": f"title {n}"} for n in range(50)])
     with pytest.raises(InvalidInput, match="50 different values in 50 rows"):

@@ -11,14 +11,14 @@ from typing import Annotated
 
 import typer
 
-from zerostart.cli.profiles import PROFILE_HELP, check_applies, read_profile
+from zerostart.cli.profiles import PROFILE_HELP, check_applies
 from zerostart.cli.records import STANDARD_INPUT, Record, TextFile, check_output, document, read_lines, writer
 from zerostart.errors import InvalidInput
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
 from zerostart.nli.classification import Classification, ClassificationRequest, ScorerName
 from zerostart.nli.hybrid import scorer_choice
 from zerostart.nli.labels import CandidateLabels, check_text, parse_labels
-from zerostart.nli.profile import Profile
+from zerostart.nli.profile import Profile, read_profile
 from zerostart.nli.shortlist import Shortlist, written_shortlist
 from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE, HypothesisTemplate
 from zerostart.nli.windows import LongText

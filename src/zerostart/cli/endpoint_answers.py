@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from zerostart.cli.client import aws_errors, runtime, sagemaker
+from zerostart.cli.records import classification_in
 from zerostart.errors import ZerostartError
 from zerostart.models.local_artefacts import LocalArtefacts
 from zerostart.nli.classification import Classification, ClassificationRequest
@@ -67,10 +68,4 @@ def _asked(client: "SageMakerRuntimeClient", name: str, request: ClassificationR
     }
     body = json.dumps({"inputs": list(request.texts), "parameters": parameters})
     answer = client.invoke_endpoint(EndpointName=name, Body=body, ContentType="application/json")
-    return [_classification(each) for each in json.loads(answer["Body"].read())]
-
-
-def _classification(answer: dict[str, Any]) -> Classification:
-    chosen = tuple(answer["chosen"]) if "chosen" in answer else None
-    ranked = tuple(answer["labels"]), tuple(answer["scores"])
-    return Classification(answer["sequence"], *ranked, unsure=answer.get("unsure"), chosen=chosen)
+    return [classification_in(each) for each in json.loads(answer["Body"].read())]

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from zerostart.cli.client import ROLE_ARN, ServerRefused, aws_errors, runtime, sagemaker, variables
-from zerostart.cli.profiles import carried, read_profile
+from zerostart.cli.profiles import carried
 from zerostart.credentials import read_credentials
 from zerostart.errors import InvalidInput
+from zerostart.nli.profile import read_profile
 from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE
 from zerostart.services.profile import PROFILE_VARIABLE
 from zerostart.settings import load_settings

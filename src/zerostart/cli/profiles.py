@@ -1,24 +1,14 @@
-"""Profiles on the command line: read from a file, and carried to the server."""
-
-from pathlib import Path
+"""Profiles on the command line: whether they apply, and carried to the server."""
 
 from zerostart.cli.client import s3
 from zerostart.errors import InvalidInput
 from zerostart.nli.classification import ClassificationRequest
 from zerostart.nli.labels import CandidateLabels
-from zerostart.nli.profile import Profile, parse_profile
+from zerostart.nli.profile import Profile
 
 PROFILE_HELP = "Profile that 'zerostart evaluate --save-profile' wrote; its labels need not be named."
 _BUCKET = "zerostart-profiles"
 _LONGEST_INLINE = 1024  # of a value in CreateModel's Environment
-
-
-def read_profile(path: Path) -> Profile:
-    """The profile in a file. Raises InvalidInput."""
-    try:
-        return parse_profile(path.read_bytes(), str(path))
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def check_applies(profile: Profile, labels: CandidateLabels, request: ClassificationRequest) -> None:

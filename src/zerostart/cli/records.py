@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +96,13 @@ def check_output(output: Path) -> None:
 def document(record: Record, result: Classification | None) -> dict[str, Any]:
     """A result as JSON; without labels where the text was blank."""
     return {"sequence": record.text, "labels": [], "scores": []} if result is None else result_document(result)
+
+
+def classification_in(answer: Mapping[str, Any]) -> Classification:
+    """The result in an answer of the server."""
+    chosen = tuple(answer["chosen"]) if "chosen" in answer else None
+    ranked = tuple(answer["labels"]), tuple(answer["scores"])
+    return Classification(answer["sequence"], *ranked, unsure=answer.get("unsure"), chosen=chosen)
 
 
 def _jsonl_writer(file: TextIO) -> Callable[[Record, Classification | None], None]:

@@ -110,7 +110,7 @@ def model_server(
     from zerostart.bootstrap.classifier import build_classifier
     from zerostart.logs import configure_logs
     from zerostart.metrics import ModelServerMetrics
-    from zerostart.nli.profile import parse_profile
+    from zerostart.nli.profile import read_profile
     from zerostart.serving.http import Gate, run_server
     from zerostart.serving.model_server import ModelServer
 
@@ -120,7 +120,7 @@ def model_server(
         _check_address(host, encrypted=False, allow_plain_http=allow_plain_http)
     configure_logs(settings.log_level)
     metrics, gate = ModelServerMetrics(), Gate()
-    tuned = parse_profile(profile.read_bytes(), str(profile)) if profile else None
+    tuned = read_profile(profile) if profile else None
     classifier = build_classifier(settings, model, metrics.record_batch, tuned)
     app = ModelServer(classifier, metrics, gate, settings.max_body_bytes).app()
     try:

@@ -16,15 +16,17 @@ import typer
 
 from zerostart.cli.client import ROLE_ARN, ServerRefused, aws_errors, s3, sagemaker
 from zerostart.cli.endpoints import Format
-from zerostart.cli.profiles import PROFILE_HELP, carried, read_profile
-from zerostart.cli.records import TextFile, check_output, writer
+from zerostart.cli.profiles import PROFILE_HELP, carried, check_applies
+from zerostart.cli.records import TextFile, check_output, classification_in, writer
 from zerostart.credentials import client_key
 from zerostart.errors import InvalidInput
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
-from zerostart.nli.classification import Classification
+from zerostart.nli.classification import ClassificationRequest
+from zerostart.nli.hybrid import scorer_choice
 from zerostart.nli.labels import parse_labels
-from zerostart.nli.profile import Profile
-from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE
+from zerostart.nli.profile import Profile, read_profile
+from zerostart.nli.shortlist import written_shortlist
+from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE, HypothesisTemplate
 from zerostart.services.profile import PROFILE_VARIABLE
 from zerostart.settings import load_settings, server_address
 
@@ -91,6 +93,8 @@ def create(
     tuned = read_profile(profile) if profile else None
     candidates = _labels(labels, label or [], tuned)
     multi_label = multi_label or (tuned is not None and tuned.multi_label)
+    if tuned is not None:
+        _check_profile(tuned, candidates, HypothesisTemplate(template), multi_label, shortlist, scorer)
     environment = {
         **({"ZEROSTART_CANDIDATE_LABELS": json.dumps(candidates)} if candidates else {}),
         "ZEROSTART_HYPOTHESIS_TEMPLATE": template,
@@ -228,6 +232,15 @@ def _labels(joined: str, single: list[str], profile: Profile | None) -> list[str
     return [each.name for each in parse_labels(value, "--labels")] if value else []
 
 
+def _check_profile(
+    profile: Profile, names: list[str], template: HypothesisTemplate, multi_label: bool, shortlist: str, scorer: str
+) -> None:
+    labels = parse_labels(names, "--labels")
+    options = written_shortlist(shortlist, "--shortlist"), scorer_choice(scorer or None, "--scorer")
+    request = ClassificationRequest(("a text",), (labels,), template, multi_label, "truncate", *options)
+    check_applies(profile, labels, request)
+
+
 def _make_model(name: str, model: str) -> None:
     from botocore.exceptions import ClientError
 
@@ -301,19 +314,13 @@ def _download(source: TextFile, key: str, output: Path, labels: list[str], profi
                 answer = json.loads(next(answers))
                 failed += "error" in answer
                 if "error" not in answer:
-                    result = _classification(answer)
+                    result = classification_in(answer)
             else:
                 blank += 1
             write(record, result)
             done += 1
     notes = [f"{blank} had no text"] * bool(blank) + [f"{failed} failed"] * bool(failed)
     typer.echo(f"{done} texts{' (' + ', '.join(notes) + ')' if notes else ''}: {output}", err=True)
-
-
-def _classification(answer: dict[str, Any]) -> Classification:
-    chosen = tuple(answer["chosen"]) if "chosen" in answer else None
-    ranked = tuple(answer["labels"]), tuple(answer["scores"])
-    return Classification(answer["sequence"], *ranked, unsure=answer.get("unsure"), chosen=chosen)
 
 
 def _clean_up(prefix: str) -> None:

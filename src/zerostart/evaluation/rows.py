@@ -46,14 +46,6 @@ class LabelledRows:
         return replace(self, texts=texts, numbers=numbers, right=self.right[list(places)])
 
 
-def sampled(rows: LabelledRows, limit: int | None) -> LabelledRows:
-    """At most `limit` rows, chosen by a fixed seed, in the file's order."""
-    if limit is None or limit >= len(rows):
-        return rows
-    chosen = np.random.default_rng(0).choice(len(rows), limit, replace=False)
-    return rows.taken(np.sort(chosen))
-
-
 def split(rows: LabelledRows, most: int) -> tuple[Places, Places]:
     """Places to tune on, half of the rows and at most `most`, and places to report on; by a fixed seed.
 

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -175,6 +176,14 @@ def parse_profile(content: bytes | str, source: str = "The profile") -> Profile:
         return _profile(document)
     except InvalidInput as error:
         raise InvalidInput(f"{source} is not a profile: {error}") from error
+
+
+def read_profile(path: Path) -> Profile:
+    """The profile in a file. Raises InvalidInput."""
+    try:
+        return parse_profile(path.read_bytes(), str(path))
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _profile(document: Any) -> Profile:

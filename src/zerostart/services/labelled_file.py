@@ -25,7 +25,10 @@ _LONGEST_LINE_BYTES = 6 * 1024 * 1024
 _PIECE_BYTES = 1 << 20
 _MOST_LABELS = 1000
 _MOST_ROWS = 1_000_000
+_MOST_CELLS = 20_000_000
 Row = Mapping[str, Any]
+# A row's number, its text and its labels.
+Labelled = tuple[int, str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,10 @@ class LabelledFile:
         if not self.path.name.lower().endswith(ENDS):
             raise InvalidInput(f"{self.path}: give a file that ends in {', '.join(ENDS)}.")
 
-    def rows(self, labels: CandidateLabels | None = None) -> LabelledRows:
-        """The rows that have a text and a label. `labels` are all that may occur; else those that do, by name.
+    def rows(self, labels: CandidateLabels | None = None, limit: int | None = None) -> LabelledRows:
+        """The rows that have a text and a label, at most `limit` of them by a fixed seed.
+
+        `labels` are all that may occur; without, they are those that do, by name.
 
         Raises InvalidInput, which says what columns there are where one has to be chosen, and MissingExtra.
         """
@@ -59,16 +64,21 @@ class LabelledFile:
         label_column = self._column(self.label_column, _LABEL_NAMES, columns, "--label-column")
         if text_column == label_column:
             raise InvalidInput(f"{self.path}: texts and labels are both in {text_column!r}: name two columns.")
-        return self._labelled(found, text_column, label_column, labels)
+        return self._labelled(found, text_column, label_column, labels, limit)
 
     def _labelled(
-        self, found: Sequence[tuple[int, Row]], text_column: str, label_column: str, labels: CandidateLabels | None
+        self,
+        found: Sequence[tuple[int, Row]],
+        text_column: str,
+        label_column: str,
+        labels: CandidateLabels | None,
+        limit: int | None,
     ) -> LabelledRows:
         values = [row.get(label_column) for _, row in found]
         lists = any(isinstance(value, list) for value in values)
         multi_label = self.multi_label or lists or bool(self.separator)
         separator = self.separator or (_guessed_separator(values) if multi_label and not lists else "")
-        taken: list[tuple[int, str, list[str]]] = []
+        taken: list[Labelled] = []
         left_out: Counter[str] = Counter()
         for (number, row), value in zip(found, values, strict=True):
             text, own = row.get(text_column), _labels_in(value, separator)
@@ -79,6 +89,12 @@ class LabelledFile:
             else:
                 taken.append((number, text, own))
         asked = labels or self._labels_of(taken, label_column)
+        taken = _sampled(taken, limit)
+        if len(taken) * len(asked) > _MOST_CELLS:
+            raise InvalidInput(
+                f"{self.path}: {len(taken):,} rows x {len(asked)} labels are more than is measured at once: take "
+                f"{_MOST_CELLS // len(asked):,} of them with --limit."
+            )
         place = {label.name: each for each, label in enumerate(asked)}
         right = np.zeros((len(taken), len(asked)), dtype=bool)
         for row_place, (number, _, own) in enumerate(taken):
@@ -95,7 +111,7 @@ class LabelledFile:
             "Name it too, or name none: then the file's own are taken."
         )
 
-    def _labels_of(self, taken: Sequence[tuple[int, str, Sequence[str]]], column: str) -> CandidateLabels:
+    def _labels_of(self, taken: Sequence[Labelled], column: str) -> CandidateLabels:
         names = sorted({name for _, _, own in taken for name in own})
         if len(names) > _MOST_LABELS or (len(taken) > 20 and len(names) > len(taken) * 0.9):
             raise InvalidInput(
@@ -177,6 +193,14 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
                 yield from batch.to_pylist()
     except pyarrow.ArrowException as error:
         raise InvalidInput(f"{path} is not Parquet: {str(error).splitlines()[0]}") from error
+
+
+def _sampled(taken: list[Labelled], limit: int | None) -> list[Labelled]:
+    """At most `limit` of them, in the file's order."""
+    if limit is None or limit >= len(taken):
+        return taken
+    chosen = np.random.default_rng(0).choice(len(taken), limit, replace=False)
+    return [taken[place] for place in np.sort(chosen)]
 
 
 def _labels_in(value: Any, separator: str) -> list[str]:
