@@ -37,7 +37,7 @@ def test_a_file_is_measured_tuned_and_classified_by_its_profile(home: Path, tick
     assert done.returncode == 0, done.stderr
     assert "160 texts, 4 labels, zerostart-zstc-small" in done.stdout
     assert "Tuned on 80 rows, measured on 80 others" in done.stdout
-    assert "the tuned profile is better than the default" in " ".join(done.stdout.split())
+    assert "The tuned profile is better than the default" in " ".join(done.stdout.split())
     assert "<!doctype html>" in report.read_text()
     assert json.loads(found.read_text())["tuning"]["profile"]["hypothesis_template"] == PLANTED
     assert json.loads(profile.read_text())["figures"]["held_rows"] == 80

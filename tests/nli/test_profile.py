@@ -80,7 +80,8 @@ def test_multi_label_answers_name_the_labels_that_hold() -> None:
 def test_a_hot_temperature_evens_scores_out_and_zero_and_one_stay_numbers() -> None:
     hot = replace(PROFILE, labels=(ProfileLabel("a", "a"), ProfileLabel("b", "b")), temperature=4.0)
     assert 0.5 < hot.answered(Classification("text", ("a", "b"), (0.9, 0.1))).scores[0] < 0.9
-    for profile in (hot, replace(hot, multi_label=True)):
+    cold = replace(hot, temperature=1e-9)
+    for profile in (hot, cold, replace(hot, multi_label=True), replace(cold, multi_label=True)):
         assert np.isfinite(profile.answered(Classification("text", ("a", "b"), (1.0, 0.0))).scores).all()
 
 

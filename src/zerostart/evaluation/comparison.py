@@ -42,7 +42,7 @@ class Comparison:
         p = f"p = {self.p_value:.2g}" if self.p_value >= 0.0001 else "p < 0.0001"
         if self.verdict == "undecided":
             return f"These rows do not tell {b} from {a}: {f1}; {counts} ({p}). More rows with labels would tell."
-        return f"{b} is {self.verdict} than {a} on these rows: {f1}; {counts} ({p})."
+        return f"{b[:1].upper()}{b[1:]} is {self.verdict} than {a} on these rows: {f1}; {counts} ({p})."
 
 
 def compared(right: Flags, a: Flags, b: Flags) -> Comparison:

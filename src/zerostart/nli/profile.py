@@ -26,6 +26,7 @@ LARGEST_PROFILE_BYTES = 1024 * 1024
 # A threshold that no score reaches: what this label wants, it never has.
 NEVER = 2.0
 _LEAST = 1e-12
+_LARGEST_POWER = 700.0
 _KEYS = {
     *("format", "labels", "hypothesis_template", "multi_label", "scorer", "temperature", "unsure_below"),
     *("model_id", "model_revision", "figures"),
@@ -158,7 +159,8 @@ def adjusted(scores: Scores, corrections: Scores, temperature: float, *, multi_l
     logs = np.log(np.maximum(scores, _LEAST))
     if multi_label:
         odds = logs - np.log(np.maximum(1 - scores, _LEAST))
-        return np.asarray(1 / (1 + np.exp(-(odds + corrections) / temperature)), dtype=np.float64)
+        powers = np.clip(-(odds + corrections) / temperature, -_LARGEST_POWER, _LARGEST_POWER)
+        return np.asarray(1 / (1 + np.exp(powers)), dtype=np.float64)
     powers = (logs + corrections) / temperature
     weights = np.exp(powers - powers.max(axis=-1, keepdims=True))
     return np.asarray(weights / weights.sum(axis=-1, keepdims=True), dtype=np.float64)
