@@ -9,10 +9,10 @@ DOCS := $(VENV)/.docs-installed
 SDKS := .sdks
 SDK_ENVIRONMENTS := $(SDKS)/v2/.installed $(SDKS)/v3/.installed $(SDKS)/cli/.installed
 
-.PHONY: start demo test lint format docs bench model clean help
+.PHONY: start demo test lint format docs screenshots bench model clean help
 
 help: ## Show what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 start: $(BASE) ## Set up, start the server, print its address and a first call
 	@$(BIN)/zerostart serve
@@ -45,6 +45,9 @@ format: $(TEST) ## Format the code
 docs: $(DOCS) ## Serve the documentation on 127.0.0.1:8000
 	$(BIN)/mkdocs serve
 
+screenshots: $(TEST) ## Take the pictures of the pages anew, into docs/images (needs Chromium)
+	$(BIN)/python -m tests.pictures
+
 bench: $(TEST) ## Measure, and write benchmarks/results
 	$(BIN)/python -m benchmarks
 
@@ -55,7 +58,7 @@ model: $(TEST) ## Train the built-in models from DATA, a folder with nli/ and cl
 	$(BIN)/python -m training choose "$(DATA)"
 
 clean: ## Remove what the commands above made
-	rm -rf $(VENV) $(SDKS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis site .coverage*
+	rm -rf $(VENV) $(SDKS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis site .coverage* .pictures
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Zerostart needs Python 3.11 or newer: run make PYTHON=python3.11 start")'

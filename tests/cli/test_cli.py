@@ -17,7 +17,7 @@ COMMANDS = [
     *("models pull", "models export", "models remove", "models search", "models show"),
     *("models bench", "models optimize"),
     *("transform create", "transform list", "transform show", "transform wait", "transform stop"),
-    *("keys create", "keys list", "keys revoke"),
+    *("keys create", "keys list", "keys revoke", "evaluate", "compare"),
 ]
 
 

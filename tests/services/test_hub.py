@@ -7,6 +7,7 @@ import pytest
 from tests.tiny_models import weightless_artefact
 from zerostart.errors import InvalidInput, UnknownModel
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID, LocalArtefacts
+from zerostart.nli.hybrid import Blend
 from zerostart.services.hub import Hub, HubFilter
 
 
@@ -67,6 +68,16 @@ def test_models_of_this_machine_come_first_and_ones_own_are_among_them(hub: Hub)
     here = [model.artefact is not None for model in models]
     assert here == sorted(here, reverse=True)
     assert found(hub, "tickets apart") == ["acme/tickets"]
+
+
+def test_a_model_has_a_choice_of_scorers_where_it_has_weights_for_both(hub: Hub, tmp_path: Path) -> None:
+    weights = {"nli": 0.5, "embedding": 0.5, "multi_nli": 0.5, "multi_embedding": 0.5, "multi_bias": 0.0}
+    blend = Blend("sentence-transformers/all-MiniLM-L6-v2", **weights)
+    models = tmp_path / "blended"
+    weightless_artefact(models / "blended", "blended", blend=blend)
+    assert tuple(Hub(LocalArtefacts(models)).scorers("blended")) == ("nli", "hybrid")
+    assert hub.scorers(BUILTIN_MODEL_ID) == ()
+    assert hub.scorers("facebook/bart-large-mnli") == ()
 
 
 def test_a_card_for_each_model(hub: Hub) -> None:

@@ -1,5 +1,6 @@
 """A classifier, put together from settings. It imports no server, so that a one-off classification starts quickly."""
 
+import logging
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,6 +11,7 @@ from zerostart.metrics import CountedBatch
 from zerostart.models.artefact import TOKENIZER, Artefact, verify
 from zerostart.models.local_artefacts import LocalArtefacts
 from zerostart.models.tuning import read_tuning
+from zerostart.nli.profile import Profile
 from zerostart.serving.batcher import PLAIN_PAIR, Batcher, BatchLimits
 from zerostart.serving.bulk import BulkClassifier
 from zerostart.serving.classifier import Classifier
@@ -18,18 +20,22 @@ from zerostart.serving.encoding import NLIScorer, Scorer
 from zerostart.serving.tokenizer import PairTokenizer
 from zerostart.settings import Settings
 
+logger = logging.getLogger(__name__)
 C = TypeVar("C")
 _DEFAULT_ENGINE = "openvino"
 
 
 def build_classifier(
-    settings: Settings, model_id: str, on_batch: Callable[[CountedBatch], None] | None = None
+    settings: Settings,
+    model_id: str,
+    on_batch: Callable[[CountedBatch], None] | None = None,
+    profile: Profile | None = None,
 ) -> Classifier:
     """Load a model of this machine, after comparing its files with their checksums.
 
-    Raises UnknownModel, InvalidArtefact, MissingExtra or InvalidSettings.
+    Raises UnknownModel, InvalidArtefact, MissingExtra or InvalidSettings, InvalidInput for another model's profile.
     """
-    artefact, scorer, engine = _load(settings, model_id)
+    artefact, scorer, engine = _load(settings, model_id, profile)
     batcher = Batcher(
         engine,
         scorer.tokenizer.batch,
@@ -37,17 +43,17 @@ def build_classifier(
         limits=BatchLimits(settings.max_batch_tokens, settings.max_queued_pairs),
         on_batch=on_batch,
     )
-    classifier = Classifier(artefact, scorer, batcher, _ranker(settings, artefact, build_classifier))
+    classifier = Classifier(artefact, scorer, batcher, _ranker(settings, artefact, build_classifier), profile)
     if artefact.manifest.blend is not None:
         classifier.loaded_ranker()  # nearly every request needs it
     return classifier
 
 
-def build_bulk_classifier(settings: Settings, model_id: str) -> BulkClassifier:
+def build_bulk_classifier(settings: Settings, model_id: str, profile: Profile | None = None) -> BulkClassifier:
     """The same for a job. Raises the same."""
-    artefact, scorer, engine = _load(settings, model_id, frugal=True)
+    artefact, scorer, engine = _load(settings, model_id, profile, frugal=True)
     ranker = _ranker(settings, artefact, build_bulk_classifier)
-    return BulkClassifier(artefact, scorer, engine, settings.max_batch_tokens, ranker)
+    return BulkClassifier(artefact, scorer, engine, settings.max_batch_tokens, ranker, profile)
 
 
 def _ranker(settings: Settings, artefact: Artefact, build: Callable[[Settings, str], C]) -> Callable[[], C] | None:
@@ -70,9 +76,13 @@ def ranking_model(settings: Settings, artefact: Artefact) -> str:
     return blend.embedding_model if blend is not None else settings.shortlist_model
 
 
-def _load(settings: Settings, model_id: str, *, frugal: bool = False) -> tuple[Artefact, Scorer, Engine]:
+def _load(
+    settings: Settings, model_id: str, profile: Profile | None, *, frugal: bool = False
+) -> tuple[Artefact, Scorer, Engine]:
     artefact = LocalArtefacts(settings.models_folder).find(model_id)
     verify(artefact)
+    if profile is not None:
+        _check_profile(profile, artefact)
     scorer = build_scorer(artefact)
     name, precision = _engine(settings, artefact)
     options = EngineOptions(settings.threads, precision, settings.cache_folder / artefact.folder.name, frugal)
@@ -80,6 +90,16 @@ def _load(settings: Settings, model_id: str, *, frugal: bool = False) -> tuple[A
     # A model that cannot compute fails here, and not at its first request.
     engine.logits(scorer.tokenizer.batch([PLAIN_PAIR]))
     return artefact, scorer, engine
+
+
+def _check_profile(profile: Profile, artefact: Artefact) -> None:
+    """Another model's is refused; another revision's is used, since an endpoint has to outlive an upgrade."""
+    profile.check_model(artefact.model_id)
+    if profile.model_revision not in {None, artefact.manifest.revision}:
+        logger.warning(
+            "the profile was tuned with revision %s of %s, and this is %s: evaluate again",
+            *(profile.model_revision, artefact.model_id, artefact.manifest.revision),
+        )
 
 
 def _engine(settings: Settings, artefact: Artefact) -> tuple[str, str]:

@@ -27,6 +27,7 @@ from zerostart.services.job_results import JobResults
 from zerostart.services.jumpstart import JumpStartBucket
 from zerostart.services.logs import LogService
 from zerostart.services.model import ModelService
+from zerostart.services.model_fetch import ModelFetchService
 from zerostart.services.redeployment import RedeploymentService
 from zerostart.services.tag import TagService
 from zerostart.services.transform_job import TransformJobService
@@ -52,6 +53,7 @@ class ServerParts:
     endpoints: EndpointService
     tags: TagService
     hub: Hub
+    fetches: ModelFetchService
     deployments: DeploymentService
     redeployments: RedeploymentService
     invocations: InvocationService
@@ -131,6 +133,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
         endpoints=endpoints,
         tags=tags,
         hub=Hub(artefacts),
+        fetches=ModelFetchService(_worker_environment(settings, isolated=False), settings.home / "logs" / "fetches"),
         deployments=deployments,
         redeployments=RedeploymentService(deployments, models, endpoint_configs, endpoints),
         invocations=invocations,

@@ -6,6 +6,7 @@ from zerostart.bootstrap.classifier import build_bulk_classifier
 from zerostart.bootstrap.stores import build_store
 from zerostart.metadata.database import Database
 from zerostart.metadata.transform_job import TransformOptions
+from zerostart.nli.profile import parse_profile
 from zerostart.serving.bulk import BulkClassifier
 from zerostart.settings import Settings
 from zerostart.transform.estimate import TransformEstimate, estimate
@@ -32,4 +33,6 @@ def estimate_job(settings: Settings, model_id: str, options: TransformOptions) -
 
 
 def _load(settings: Settings, model_id: str, options: TransformOptions) -> BulkClassifier:
-    return build_bulk_classifier(settings.with_values(threads=options.threads, precision=options.precision), model_id)
+    settings = settings.with_values(threads=options.threads, precision=options.precision)
+    profile = parse_profile(options.profile) if options.profile else None
+    return build_bulk_classifier(settings, model_id, profile)

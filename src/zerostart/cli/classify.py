@@ -11,12 +11,14 @@ from typing import Annotated
 
 import typer
 
+from zerostart.cli.profiles import PROFILE_HELP, check_applies
 from zerostart.cli.records import STANDARD_INPUT, Record, TextFile, check_output, document, read_lines, writer
 from zerostart.errors import InvalidInput
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
 from zerostart.nli.classification import Classification, ClassificationRequest, ScorerName
 from zerostart.nli.hybrid import scorer_choice
 from zerostart.nli.labels import CandidateLabels, check_text, parse_labels
+from zerostart.nli.profile import Profile, read_profile
 from zerostart.nli.shortlist import Shortlist, written_shortlist
 from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE, HypothesisTemplate
 from zerostart.nli.windows import LongText
@@ -78,6 +80,7 @@ def classify(
     scorer: Annotated[
         str, typer.Option(help="nli, or hybrid: with an embedding as second opinion; what suits the model if left out.")
     ] = "",
+    profile: Annotated[Path | None, typer.Option(help=PROFILE_HELP)] = None,
     output_format: Annotated[Format, typer.Option("--format", help="How to print results.")] = Format.TABLE,
     input_path: Annotated[
         str, typer.Option("--input", help="File with texts: .txt, .csv, .jsonl, or - (a text a line).")
@@ -91,32 +94,40 @@ def classify(
 
     Example: zerostart classify --input reviews.csv --text-column review --labels praise,complaint --output scored.csv
     """
-    candidates = _candidate_labels(labels, label or [], labels_file)
+    tuned = read_profile(profile) if profile else None
+    candidates = candidate_labels(labels, label or [], labels_file, tuned)
     question = _Question(
         candidates,
         HypothesisTemplate(template),
-        multi_label,
+        multi_label or (tuned is not None and tuned.multi_label),
         long_text_choice(long_text, "--long-text"),
         written_shortlist(shortlist, "--shortlist"),
         scorer_choice(scorer or None, "--scorer"),
     )
+    if tuned is not None:
+        check_applies(tuned, candidates, question.about(["a text"]))
     if bool(texts) == bool(input_path):
         raise InvalidInput("Give texts as arguments, or a file with --input: one of the two.")
     if texts:
         if output is not None:
             raise InvalidInput("--output goes with --input; for texts as arguments use: --format json > results.jsonl")
         records = [Record(check_text(text, f"TEXT {number}")) for number, text in enumerate(texts, start=1)]
-        _print(_results(model, question, records), output_format)
+        _print(_results(model, question, records, tuned), output_format)
         return
     source = TextFile(input_path, text_column)
     if output is None:
-        _print(_results(model, question, source.records()), output_format)
+        _print(_results(model, question, source.records(), tuned), output_format)
     else:
         check_output(output)
-        _classify_file(model, question, source, output)
+        _classify_file(model, question, source, output, tuned)
 
 
-def _candidate_labels(joined: str, single: Sequence[str], file: Path | None) -> CandidateLabels:
+def candidate_labels(
+    joined: str, single: Sequence[str], file: Path | None, profile: Profile | None = None
+) -> CandidateLabels:
+    """The labels by the one option that names them, or else the profile's. Raises InvalidInput."""
+    if profile is not None and not (joined or single or file):
+        return profile.candidate_labels
     if sum([bool(joined), bool(single), file is not None]) != 1:
         raise InvalidInput("Name the labels in one way: --labels a,b,c, or --label for each, or --labels-file FILE.")
     if joined:
@@ -128,11 +139,11 @@ def _candidate_labels(joined: str, single: Sequence[str], file: Path | None) -> 
     return parse_labels({name.strip(): wording.strip() or name.strip() for name, _, wording in rows}, str(file))
 
 
-def _results(model: str, question: _Question, records: Iterable[Record]) -> Results:
+def _results(model: str, question: _Question, records: Iterable[Record], profile: Profile | None) -> Results:
     """Each record with its classification, in order; None for a blank text."""
     from zerostart.bootstrap.classifier import build_classifier
 
-    classifier = build_classifier(load_settings(), model)
+    classifier = build_classifier(load_settings(), model, profile=profile)
     waiting: deque[Record] = deque()
 
     def requests() -> Iterator[ClassificationRequest]:
@@ -160,7 +171,7 @@ def _chunks(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
         yield chunk
 
 
-def _classify_file(model: str, question: _Question, source: TextFile, output: Path) -> None:
+def _classify_file(model: str, question: _Question, source: TextFile, output: Path, profile: Profile | None) -> None:
     """Read the file once to check it and count, and once more to classify it behind a progress bar."""
     from rich.console import Console
     from rich.progress import (
@@ -180,8 +191,8 @@ def _classify_file(model: str, question: _Question, source: TextFile, output: Pa
     blank = done = 0
     with Progress(*columns, TextsPerSecondColumn(), TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task("", total=total)
-        with writer(output, source, [label.name for label in question.labels]) as write:
-            for record, result in _results(model, question, source.records()):
+        with writer(output, source, [label.name for label in question.labels], profile) as write:
+            for record, result in _results(model, question, source.records(), profile):
                 write(record, result)
                 done += 1
                 blank += result is None
@@ -203,8 +214,15 @@ def _print(results: Results, output_format: Format) -> None:
     table.columns[0].ratio = 1
     for record, result in results:
         pairs = [] if result is None else list(zip(result.labels, result.scores, strict=True))
-        names = Text("\n".join(name for name, _ in pairs) or "(no text)")
+        names = Text("\n".join(_named(name, result) for name, _ in pairs) or "(no text)")
         scores = "\n".join(f"{score:.3f}" for _, score in pairs)
         bars = Text("\n".join("█" * round(score * _BAR_WIDTH) for _, score in pairs), style="green")
         table.add_row(Text(record.text), names, scores, bars)
     Console().print(table)
+
+
+def _named(name: str, result: Classification | None) -> str:
+    """A label, with what a profile says of it."""
+    if result is not None and result.unsure and name == result.labels[0]:
+        return f"{name} (unsure)"
+    return f"✓ {name}" if result is not None and name in (result.chosen or ()) else name

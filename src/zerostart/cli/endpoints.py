@@ -4,14 +4,18 @@ import json
 import re
 import time
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from zerostart.cli.client import ROLE_ARN, ServerRefused, aws_errors, runtime, sagemaker, variables
+from zerostart.cli.profiles import carried
 from zerostart.credentials import read_credentials
 from zerostart.errors import InvalidInput
+from zerostart.nli.profile import read_profile
 from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE
+from zerostart.services.profile import PROFILE_VARIABLE
 from zerostart.settings import load_settings
 
 if TYPE_CHECKING:
@@ -47,6 +51,9 @@ def deploy(
     endpoint_name: Annotated[str, typer.Option(help="Name of the endpoint; made from the model id if left out.")] = "",
     instances: Annotated[int, typer.Option(min=1, help="How many instances share the load.")] = 1,
     instance_type: Annotated[str, typer.Option(help="Any ml.* type.")] = "ml.m5.xlarge",
+    profile: Annotated[
+        Path | None, typer.Option(help="Profile that 'zerostart evaluate --save-profile' wrote: answer by it.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Return when the endpoint is in service.")] = False,
 ) -> None:
     """Deploy a model to a real-time endpoint.
@@ -63,8 +70,11 @@ def deploy(
         "InitialInstanceCount": instances,
         "InstanceType": cast("ProductionVariantInstanceTypeType", instance_type),
     }
+    tuned = read_profile(profile) if profile else None
     with aws_errors():
         client = sagemaker()
+        if tuned is not None:
+            container["Environment"] = {**container["Environment"], PROFILE_VARIABLE: carried(tuned, name)}
         made: list[str] = []
         try:
             client.create_model(ModelName=name, ExecutionRoleArn=ROLE_ARN, PrimaryContainer=container)
@@ -145,15 +155,15 @@ def invoke(
     template: Annotated[str, typer.Option(help="Hypothesis, with {} for the label.")] = DEFAULT_HYPOTHESIS_TEMPLATE,
     variant: Annotated[str, typer.Option(help="Production variant to ask.")] = "",
 ) -> None:
-    """Classify texts on an endpoint; prints one JSON object a text.
+    """Classify texts on an endpoint; prints one JSON object a text. An endpoint with a profile knows its labels.
 
     Example: zerostart invoke first "One day I will see the world" --labels travel,cooking,dancing
     """
-    if bool(labels) == bool(label):
+    if labels and label:
         raise InvalidInput("Name the labels in one way: --labels a,b,c, or --label for each.")
     options = {
-        "candidate_labels": labels or label,
-        "multi_label": multi_label,
+        **({"candidate_labels": labels or label} if labels or label else {}),
+        **({"multi_label": True} if multi_label else {}),
         "hypothesis_template": template,
     }
     body = json.dumps({"inputs": texts, "parameters": options})

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from zerostart import __version__
-from zerostart.cli import classify, endpoints, keys, models, run, serve, transform, ui
+from zerostart.cli import classify, compare, endpoints, evaluate, keys, models, run, serve, transform, ui
 from zerostart.errors import ZerostartError
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ endpoints.register(app)
 models.register(app)
 keys.register(app)
 transform.register(app)
+evaluate.register(app)
+compare.register(app)
 run.register(app)
 ui.register(app)
 

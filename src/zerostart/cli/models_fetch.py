@@ -2,14 +2,15 @@
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from zerostart.cli.models_local import shown_difference
+from zerostart.cli.models_report import pull_and_report
 from zerostart.errors import InvalidInput, UnknownModel
 from zerostart.models.fetching import Progress, fetched, find_remote, hub_id, megabytes
 from zerostart.models.huggingface import RemoteModel
@@ -42,6 +43,10 @@ def pull_model(
         str, typer.Argument(metavar="ID[@REVISION]", help="Hugging Face or JumpStart id; branch or commit.")
     ],
     keep_weights: KeepWeights = False,
+    report: Annotated[
+        bool,
+        typer.Option("--report", hidden=True, help="For programs: JSON lines tell how far it is; ends with its stdin."),
+    ] = False,
 ) -> None:
     r"""Fetch a model from the Hugging Face hub, check and convert it; needs pip install 'zerostart\[convert]'.
 
@@ -49,6 +54,18 @@ def pull_model(
 
     Example: zerostart models pull cross-encoder/nli-distilroberta-base
     """
+    if report:
+        pull_and_report(lambda shown, tell: _pull(model, keep_weights, shown, tell))
+    else:
+        _pull(model, keep_weights, _shown, lambda remote: typer.echo(f"{remote.model_id}: converting it.", err=True))
+
+
+def _pull(
+    model: str,
+    keep_weights: bool,
+    shown: Callable[[RemoteModel], AbstractContextManager[Progress]],
+    tell_converting: Callable[[RemoteModel], None],
+) -> None:
     from zerostart.models.conversion import convert
 
     model_id, _, revision = model.partition("@")
@@ -61,8 +78,8 @@ def pull_model(
     if here is not None:
         _say_here(model_id, here, remote.revision)
         return
-    with _shown(remote) as progress, fetched(remote, folder, progress) as source:
-        typer.echo(f"{remote.model_id}: converting it.", err=True)
+    with shown(remote) as progress, fetched(remote, folder, progress) as source:
+        tell_converting(remote)
         report = convert(
             source,
             folder,

@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from zerostart.errors import InvalidInput
 from zerostart.nli.classification import Classification
+from zerostart.nli.profile import Profile
 from zerostart.serving.payload import result_document
 
 STANDARD_INPUT = "-"
@@ -66,13 +67,17 @@ def read_lines(path: Path) -> list[str]:
 
 @contextmanager
 def writer(
-    output: Path, source: TextFile, labels: Sequence[str]
+    output: Path, source: TextFile, labels: Sequence[str], profile: Profile | None = None
 ) -> Iterator[Callable[[Record, Classification | None], None]]:
-    """A function that writes one result; the file appears whole when all went well. None: the text was blank."""
+    """A function that writes one result; the file appears whole when all went well. None: the text was blank.
+
+    A CSV file has what a profile says of each answer.
+    """
     temporary = output.with_name(f".{output.name}.part")
     try:
         with temporary.open("w", encoding="utf-8", newline="") as file:
-            yield (_csv_writer(file, source, labels) if output.suffix.lower() == ".csv" else _jsonl_writer(file))
+            is_csv = output.suffix.lower() == ".csv"
+            yield _csv_writer(file, source, labels, profile) if is_csv else _jsonl_writer(file)
         temporary.replace(output)
     except OSError as error:
         raise InvalidInput(f"{output} cannot be written: {error.strerror}.") from error
@@ -93,6 +98,13 @@ def document(record: Record, result: Classification | None) -> dict[str, Any]:
     return {"sequence": record.text, "labels": [], "scores": []} if result is None else result_document(result)
 
 
+def classification_in(answer: Mapping[str, Any]) -> Classification:
+    """The result in an answer of the server."""
+    chosen = tuple(answer["chosen"]) if "chosen" in answer else None
+    ranked = tuple(answer["labels"]), tuple(answer["scores"])
+    return Classification(answer["sequence"], *ranked, unsure=answer.get("unsure"), chosen=chosen)
+
+
 def _jsonl_writer(file: TextIO) -> Callable[[Record, Classification | None], None]:
     def write(record: Record, result: Classification | None) -> None:
         file.write(json.dumps(document(record, result), ensure_ascii=False, allow_nan=False) + "\n")
@@ -101,19 +113,24 @@ def _jsonl_writer(file: TextIO) -> Callable[[Record, Classification | None], Non
 
 
 def _csv_writer(
-    file: TextIO, source: TextFile, labels: Sequence[str]
+    file: TextIO, source: TextFile, labels: Sequence[str], profile: Profile | None
 ) -> Callable[[Record, Classification | None], None]:
-    """The input's columns, then label, score and a score for each label; a name that is taken gets a prefix."""
+    """The input's columns, then label, score and a score for each label; a name that is taken gets a prefix.
+
+    With a profile `unsure` (true, false) follows the score, or `chosen` (a JSON list).
+    """
     taken = source.header() if source.is_csv else ("text",)
-    own = ["label", "score", *(f"score: {label}" for label in labels)]
+    said = [] if profile is None else ["chosen" if profile.multi_label else "unsure"]
+    own = ["label", "score", *said, *(f"score: {label}" for label in labels)]
     rows = csv.writer(file, lineterminator="\n")
     rows.writerow([*taken, *(f"zerostart {name}" if name in taken else name for name in own)])
 
     def write(record: Record, result: Classification | None) -> None:
         scores = {} if result is None else dict(zip(result.labels, result.scores, strict=True))
-        best = [] if result is None else [result.labels[0], result.scores[0]]
+        best = ["", ""] if result is None else [result.labels[0], result.scores[0]]
+        verdicts = ["" if result is None else json.dumps(getattr(result, name), ensure_ascii=False) for name in said]
         cells = record.cells if source.is_csv else (record.text,)
-        rows.writerow([*cells, *(best or ["", ""]), *(scores.get(label, "") for label in labels)])
+        rows.writerow([*cells, *best, *verdicts, *(scores.get(label, "") for label in labels)])
 
     return write
 

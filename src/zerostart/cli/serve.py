@@ -87,6 +87,9 @@ def model_server(
     engine: Annotated[str | None, typer.Option(help="openvino, onnxruntime or fake.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or int8.")] = None,
     threads: Annotated[int | None, typer.Option(help="Engine threads; 0 is every core.")] = None,
+    profile: Annotated[
+        Path | None, typer.Option(help="Profile that 'zerostart evaluate --save-profile' wrote: answer by it.")
+    ] = None,
     allow_plain_http: Annotated[
         bool, typer.Option("--allow-plain-http", help="Bind another address than loopback.")
     ] = False,
@@ -107,6 +110,7 @@ def model_server(
     from zerostart.bootstrap.classifier import build_classifier
     from zerostart.logs import configure_logs
     from zerostart.metrics import ModelServerMetrics
+    from zerostart.nli.profile import read_profile
     from zerostart.serving.http import Gate, run_server
     from zerostart.serving.model_server import ModelServer
 
@@ -116,7 +120,8 @@ def model_server(
         _check_address(host, encrypted=False, allow_plain_http=allow_plain_http)
     configure_logs(settings.log_level)
     metrics, gate = ModelServerMetrics(), Gate()
-    classifier = build_classifier(settings, model, metrics.record_batch)
+    tuned = read_profile(profile) if profile else None
+    classifier = build_classifier(settings, model, metrics.record_batch, tuned)
     app = ModelServer(classifier, metrics, gate, settings.max_body_bytes).app()
     try:
         run_server(

@@ -16,13 +16,17 @@ import typer
 
 from zerostart.cli.client import ROLE_ARN, ServerRefused, aws_errors, s3, sagemaker
 from zerostart.cli.endpoints import Format
-from zerostart.cli.records import TextFile, check_output, writer
+from zerostart.cli.profiles import PROFILE_HELP, carried, check_applies
+from zerostart.cli.records import TextFile, check_output, classification_in, writer
 from zerostart.credentials import client_key
 from zerostart.errors import InvalidInput
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
-from zerostart.nli.classification import Classification
+from zerostart.nli.classification import ClassificationRequest
+from zerostart.nli.hybrid import scorer_choice
 from zerostart.nli.labels import parse_labels
-from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE
+from zerostart.nli.profile import Profile, read_profile
+from zerostart.nli.shortlist import written_shortlist
+from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE, HypothesisTemplate
 from zerostart.settings import load_settings, server_address
 from zerostart.transform.request import BUCKET, TransformRequest, content_type_of, job_name, model_name
 
@@ -63,6 +67,7 @@ def create(
         str, typer.Option(help="With many labels: score only so many, the best by an embedding; a number, or auto.")
     ] = "",
     scorer: Annotated[str, typer.Option(help="nli or hybrid; what suits the model if left out.")] = "",
+    profile: Annotated[Path | None, typer.Option(help=PROFILE_HELP)] = None,
     name: Annotated[str, typer.Option(help="The job's name; made from the input and the time if left out.")] = "",
     workers: Annotated[int, typer.Option(min=1, help="How many processes share the work.")] = 1,
     strict: Annotated[
@@ -83,7 +88,11 @@ def create(
 
     Example: zerostart transform create --input s3://texts/in/ --labels a,b,c --output s3://texts/out
     """
-    candidates = _labels(labels, label or [])
+    tuned = read_profile(profile) if profile else None
+    candidates = _labels(labels, label or [], tuned)
+    multi_label = multi_label or (tuned is not None and tuned.multi_label)
+    if tuned is not None:
+        _check_profile(tuned, candidates, HypothesisTemplate(template), multi_label, shortlist, scorer)
     request = TransformRequest(
         name=name or job_name(input_path, datetime.now(UTC)),
         model_name=model_name(model),
@@ -99,6 +108,8 @@ def create(
         workers=workers,
     )
     with aws_errors():
+        if tuned is not None:
+            request = replace(request, profile=carried(tuned, request.name))
         if input_path.startswith("s3://"):
             if not output.startswith("s3://"):
                 raise InvalidInput("Results of objects go to objects: give --output s3://bucket/prefix.")
@@ -119,10 +130,18 @@ def create(
             output_uri=f"{place}/out",
         )
         _make_model(request.model_name, model)
-        _classify_file(uploaded.asked(), TextFile(input_path, text_column), output, candidates, dry_run=dry_run)
+        _classify_file(uploaded.asked(), TextFile(input_path, text_column), output, candidates, tuned, dry_run=dry_run)
 
 
-def _classify_file(asked: dict[str, Any], source: TextFile, output: str, labels: list[str], *, dry_run: bool) -> None:
+def _classify_file(
+    asked: dict[str, Any],
+    source: TextFile,
+    output: str,
+    labels: list[str],
+    profile: Profile | None,
+    *,
+    dry_run: bool,
+) -> None:
     """Upload, run and download; a dry run ends after the estimate."""
     job, target = asked["TransformJobName"], Path(output)
     if not dry_run:
@@ -139,7 +158,7 @@ def _classify_file(asked: dict[str, Any], source: TextFile, output: str, labels:
             when = " when the server runs again" if isinstance(error, _ServerGone) else ""
             typer.echo(f"Job {job} goes on{when}; its results will be s3://{BUCKET}/{job}/out/in.jsonl.out", err=True)
             raise
-        _download(source, f"{job}/out/in.jsonl.out", target, labels)
+        _download(source, f"{job}/out/in.jsonl.out", target, labels, profile)
     _clean_up(f"{job}/")
 
 
@@ -209,11 +228,22 @@ def stop(name: Annotated[str, typer.Argument(help="The job.")]) -> None:
     typer.echo(f"Job {name} is Stopping.")
 
 
-def _labels(joined: str, single: list[str]) -> list[str]:
+def _labels(joined: str, single: list[str], profile: Profile | None) -> list[str]:
+    if profile is not None and not (joined or single):
+        return [label.name for label in profile.labels]
     if joined and single:
         raise InvalidInput("Name the labels in one way: --labels a,b,c, or --label for each.")
     value: Any = joined or single
     return [each.name for each in parse_labels(value, "--labels")] if value else []
+
+
+def _check_profile(
+    profile: Profile, names: list[str], template: HypothesisTemplate, multi_label: bool, shortlist: str, scorer: str
+) -> None:
+    labels = parse_labels(names, "--labels")
+    options = written_shortlist(shortlist, "--shortlist"), scorer_choice(scorer or None, "--scorer")
+    request = ClassificationRequest(("a text",), (labels,), template, multi_label, "truncate", *options)
+    check_applies(profile, labels, request)
 
 
 def _make_model(name: str, model: str) -> None:
@@ -258,19 +288,19 @@ def _upload(source: TextFile, key: str) -> int:
     return size
 
 
-def _download(source: TextFile, key: str, output: Path, labels: list[str]) -> None:
+def _download(source: TextFile, key: str, output: Path, labels: list[str], profile: Profile | None) -> None:
     """The answers beside the records of the file, which are in the same order; blank texts were not sent."""
     body = s3().get_object(Bucket=BUCKET, Key=key)["Body"]
     answers: Iterator[bytes] = body.iter_lines()
     done = blank = failed = 0
-    with writer(output, source, labels) as write:
+    with writer(output, source, labels, profile) as write:
         for record in source.records():
             result = None
             if record.text.strip():
                 answer = json.loads(next(answers))
                 failed += "error" in answer
                 if "error" not in answer:
-                    result = Classification(answer["sequence"], tuple(answer["labels"]), tuple(answer["scores"]))
+                    result = classification_in(answer)
             else:
                 blank += 1
             write(record, result)

@@ -7,7 +7,10 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class InstanceSpec:
-    """What to run. `threads` are the engine's; over `memory_bytes` the instance is replaced, 0 is no limit."""
+    """What to run. `threads` are the engine's; over `memory_bytes` the instance is replaced, 0 is no limit.
+
+    `profile` is the JSON of the profile that it answers by.
+    """
 
     endpoint: str
     variant: str
@@ -16,6 +19,7 @@ class InstanceSpec:
     threads: int
     memory_bytes: int = 0
     isolation_required: bool = False
+    profile: str | None = None
 
 
 @dataclass(frozen=True)

@@ -169,8 +169,12 @@ class LocalLauncher:
         command = [sys.executable, "-P", "-m", "zerostart", "model-server", "--model", spec.model_id]
         command += ["--socket", str(path), "--threads", str(spec.threads), "--exit-with-parent"]
         command += [] if self.not_isolated else ["--isolate"]
+        profile = path.parent / "profile.json"
+        command += ["--profile", str(profile)] if spec.profile else []
         try:
             path.parent.mkdir(mode=0o700)
+            if spec.profile:
+                profile.write_text(spec.profile, "utf-8")
             log.parent.mkdir(parents=True, exist_ok=True)
             _remove_oldest(log.parent)
             with log.open("ab") as output:

@@ -330,6 +330,7 @@ def _spec(endpoint: str, variant: DeployedVariant, share: int) -> InstanceSpec:
         threads=min(share, resources.vcpus),
         memory_bytes=resources.memory_bytes,
         isolation_required=variant.network_isolation,
+        profile=variant.profile,
     )
 
 

@@ -26,10 +26,14 @@ class EndpointStatus(StrEnum):
 
 @dataclass(frozen=True)
 class DeployedVariant(ProductionVariant):
-    """A variant whose model was resolved when the endpoint was made, so that deleting the model stops nothing."""
+    """A variant whose model was resolved when the endpoint was made, so that deleting the model stops nothing.
+
+    `profile` is the JSON of the model's profile.
+    """
 
     model_id: str = field(kw_only=True)
     network_isolation: bool = field(default=False, kw_only=True)
+    profile: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,16 @@ from zerostart.metadata.tables import models
 
 @dataclass(frozen=True)
 class Model:
-    """A created model. `asked` holds the accepted request in AWS's words, to be shown again."""
+    """A created model. `asked` holds the accepted request in AWS's words, to be shown again.
+
+    `profile` is the JSON of the profile that it answers by.
+    """
 
     name: str
     model_id: str
     asked: Mapping[str, Any]
     created_at: datetime
+    profile: str | None = None
 
 
 def insert_model(connection: Connection, model: Model) -> bool:
@@ -28,6 +32,7 @@ def insert_model(connection: Connection, model: Model) -> bool:
         "model_id": model.model_id,
         "asked": dict(model.asked),
         "created_at": model.created_at,
+        "profile": model.profile,
     }
     return insert_named(connection, models, values)
 
@@ -49,4 +54,4 @@ def delete_model(connection: Connection, name: str) -> bool:
 
 
 def _model(row: Row[Any]) -> Model:
-    return Model(row.name, row.model_id, row.asked, row.created_at)
+    return Model(row.name, row.model_id, row.asked, row.created_at, row.profile)

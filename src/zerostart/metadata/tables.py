@@ -53,6 +53,7 @@ models = Table(
     Column("name", String(63), primary_key=True),
     Column("model_id", String(256), nullable=False),
     Column("asked", JSON, nullable=False),
+    Column("profile", Text),
     Column("created_at", UtcDateTime, nullable=False, index=True),
 )
 

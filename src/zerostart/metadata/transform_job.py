@@ -51,6 +51,7 @@ class TransformOptions:
     max_error_rate: float = 1.0
     defaults: Mapping[str, Any] = field(default_factory=dict)
     text_column: str | None = None
+    profile: str | None = None
 
 
 @dataclass(frozen=True)

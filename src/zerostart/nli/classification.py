@@ -57,7 +57,9 @@ class LongTextReport:
 class Classification:
     """Labels of one text, highest score first; `long_text` is None where the text fitted.
 
-    `shortlist` is how many labels, the first ones, the NLI model scored where it did not score all.
+    `shortlist` is how many labels, the first ones, the NLI model scored where it did not score all. Where a profile was
+    applied, `unsure` tells of a single-label answer whether it is not to be relied on, and `chosen` the labels of a
+    multi-label one that hold.
     """
 
     text: str
@@ -65,6 +67,8 @@ class Classification:
     scores: tuple[float, ...]
     long_text: LongTextReport | None = None
     shortlist: int | None = None
+    unsure: bool | None = None
+    chosen: tuple[str, ...] | None = None
 
 
 def ranked(text: str, labels: CandidateLabels, scores: Scores, long_text: LongTextReport | None) -> Classification:

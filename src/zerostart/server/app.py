@@ -75,6 +75,7 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate, web
             for task in running:
                 task.cancel()
             await asyncio.wait(running)
+            await run_in_threadpool(parts.fetches.close)
             await run_in_threadpool(parts.supervisor.stop)
             await run_in_threadpool(parts.reconciler.stop)
             parts.database.close()

@@ -171,7 +171,9 @@ class EndpointService:
                 raise NotFound(f'Could not find model "{self._arns.of("model", variant.model_name)}".')
             values = {each.name: getattr(variant, each.name) for each in fields(ProductionVariant)}
             isolated = bool(model.asked.get("EnableNetworkIsolation"))
-            resolved.append(DeployedVariant(**values, model_id=model.model_id, network_isolation=isolated))
+            resolved.append(
+                DeployedVariant(**values, model_id=model.model_id, network_isolation=isolated, profile=model.profile)
+            )
         return tuple(resolved)
 
     def _check_limit(self, connection: Connection) -> None:

@@ -7,10 +7,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from zerostart.errors import InvalidInput, UnknownModel
+from zerostart.errors import InvalidArtefact, InvalidInput, UnknownModel
 from zerostart.models.artefact import KINDS, Artefact
 from zerostart.models.catalogue import UNKNOWN, CatalogueEntry, catalogue, language_names, names_of
 from zerostart.models.local_artefacts import LocalArtefacts
+from zerostart.nli.hybrid import SCORER_CHOICES
 from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE
 
 _TASKS = {
@@ -92,6 +93,14 @@ class Hub:
             if model.entry.id in names:
                 return model
         raise UnknownModel(f"Model {model_id!r} is neither in the catalogue nor on this machine: zerostart models list")
+
+    def scorers(self, model_id: str) -> Sequence[str]:
+        """What a request to the model may choose between, if it has more than one scorer; empty otherwise."""
+        try:
+            manifest = self._artefacts.find(model_id).manifest
+        except (UnknownModel, InvalidArtefact):
+            return ()
+        return SCORER_CHOICES if manifest.blend is not None else ()
 
     def card(self, model: HubModel) -> str:
         """The model card, Markdown: the authors' own where the model is here, else what the catalogue knows."""

@@ -12,6 +12,7 @@ from zerostart.metadata.tag import delete_tags, put_tags
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID, LocalArtefacts
 from zerostart.services.arn import Arns
 from zerostart.services.jumpstart import model_id_at
+from zerostart.services.profile import profile_in
 from zerostart.storage.base import ObjectStore, read_bytes
 
 
@@ -42,11 +43,13 @@ class ModelService:
         artefact_uri: str | None,
         asked: Mapping[str, Any],
         tags: Mapping[str, str],
+        environment: Mapping[str, str] | None = None,
     ) -> str:
         """Create a model and return its ARN. Where no model id is given, the artefact in S3 may point to one.
 
-        Raises InvalidInput when no model id was given, UnknownModel (saying how to get it) when it is not here,
-        InvalidArtefact when it cannot be used, AlreadyExists for a taken name.
+        `environment` may name a profile. Raises InvalidInput when no model id was given or the profile is none,
+        UnknownModel (saying how to get it) when it is not here, InvalidArtefact when it cannot be used, AlreadyExists
+        for a taken name.
         """
         if asked.get("EnableNetworkIsolation") and self.not_isolated:
             raise InvalidInput(
@@ -60,9 +63,11 @@ class ModelService:
                 f"for example {BUILTIN_MODEL_ID!r}. Images and scripts are never run."
             )
         model_id = self._artefacts.find(model_id).model_id
+        profile = profile_in(environment or {}, self._store, model_id)
         arn = self._arns.of("model", name)
+        model = Model(name, model_id, asked, datetime.now(UTC), profile.compact() if profile else None)
         with self._database.transaction() as connection:
-            if not insert_model(connection, Model(name, model_id, asked, datetime.now(UTC))):
+            if not insert_model(connection, model):
                 raise AlreadyExists(f'Cannot create already existing model "{arn}".')
             put_tags(connection, arn, tags)
         return arn

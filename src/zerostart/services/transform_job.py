@@ -29,6 +29,7 @@ from zerostart.nli.labels import parse_labels
 from zerostart.nli.shortlist import written_shortlist
 from zerostart.nli.template import HypothesisTemplate
 from zerostart.services.arn import Arns
+from zerostart.services.profile import PROFILE_VARIABLE, profile_in
 from zerostart.storage.base import ObjectStore, parse_uri
 from zerostart.transform.paths import Selection
 from zerostart.transform.progress import TransformJobState, job_state
@@ -44,6 +45,7 @@ _ENVIRONMENT = (
     "ZEROSTART_TEXT_COLUMN",
     "ZEROSTART_ERRORS",
     "ZEROSTART_MAX_ERROR_RATE",
+    PROFILE_VARIABLE,
 )
 
 
@@ -89,10 +91,11 @@ class TransformJobService:
         Raises InvalidInput, NotFound for an unknown model, NameInUse.
         """
         arn = self._arns.of("transform-job", name)
-        resolved = self._resolved(options, environment, min(options.instance_count, self._most_workers))
-        now = datetime.now(UTC)
         with self._database.transaction() as connection:
             model = self._model(connection, model_name)
+        resolved = self._resolved(model, options, environment, min(options.instance_count, self._most_workers))
+        now = datetime.now(UTC)
+        with self._database.transaction() as connection:
             job = TransformJob(name, TransformJobStatus.IN_PROGRESS, model.model_id, asked, resolved, now, now)
             if not insert_transform_job(connection, job):
                 raise NameInUse(f"Job name must be unique within an AWS account and region: {arn} exists.")
@@ -107,9 +110,9 @@ class TransformJobService:
 
         Raises InvalidInput, NotFound for an unknown model or input.
         """
-        resolved = self._resolved(options, environment, 1)
         with self._database.transaction() as connection:
             model = self._model(connection, model_name)
+        resolved = self._resolved(model, options, environment, 1)
         return self._estimate(model.model_id, resolved)
 
     def describe_transform_job(self, name: str) -> TransformJobState:
@@ -152,7 +155,11 @@ class TransformJobService:
             )
         return model
 
-    def _resolved(self, options: TransformOptions, environment: Mapping[str, str], workers: int) -> TransformOptions:
+    def _resolved(
+        self, model: Model, options: TransformOptions, environment: Mapping[str, str], workers: int
+    ) -> TransformOptions:
+        profile = profile_in(environment, self._store, model.model_id)
+        options = replace(options, profile=profile.compact() if profile else model.profile)
         resolved = replace(
             with_environment(options, {"ZEROSTART_ERRORS": self._errors, **environment}),
             instance_count=workers,
@@ -199,7 +206,8 @@ def with_environment(options: TransformOptions, environment: Mapping[str, str]) 
     if scorer := environment.get("ZEROSTART_SCORER"):
         defaults["scorer"] = scorer_choice(scorer, "ZEROSTART_SCORER")
     errors = environment.get("ZEROSTART_ERRORS") or "strict"
-    if options.content_type in {CSV, "text/plain"} and "candidate_labels" not in defaults:
+    labelled = "candidate_labels" in defaults or options.profile is not None
+    if options.content_type in {CSV, "text/plain"} and not labelled:
         raise InvalidInput(
             f"{options.content_type} holds no labels: set ZEROSTART_CANDIDATE_LABELS in the job's Environment."
         )

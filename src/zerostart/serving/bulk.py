@@ -19,7 +19,9 @@ from zerostart.errors import EngineFailure, InvalidInput, ZerostartError
 from zerostart.models.artefact import Artefact
 from zerostart.nli.classification import ClassificationRequest
 from zerostart.nli.hybrid import TwoViews
+from zerostart.nli.profile import Profile
 from zerostart.serving.encoding import EncodedText, Scorer
+from zerostart.serving.profiled import profiled_each
 from zerostart.serving.ranking import Answer, Asked, ClassifyEach, checked, ranked_each
 from zerostart.serving.tokenizer import EncodedPair, PairTokenizer
 
@@ -65,6 +67,7 @@ class BulkClassifier:
 
     `pairs` and `computed_pairs` count what was asked and what the engine was given. `load_ranker` gives the embedding
     model that ranks labels, at the first request that needs it; without one every label is scored by this model alone.
+    `profile` is applied to the requests that are about its labels.
     """
 
     def __init__(
@@ -74,8 +77,10 @@ class BulkClassifier:
         engine: Engine,
         max_batch_tokens: int,
         load_ranker: "Callable[[], BulkClassifier] | None" = None,
+        profile: Profile | None = None,
     ) -> None:
         self.artefact = artefact
+        self.profile = profile
         self.pairs = 0
         self.computed_pairs = 0
         self._views = TwoViews(artefact.manifest.blend)
@@ -92,6 +97,11 @@ class BulkClassifier:
 
     def classify_each(self, requests: Iterable[Asked]) -> Iterator[Answer]:
         """The answer of every request, in order; an error is one request's own, and one that is asked is the answer."""
+        if self.profile is not None:
+            return profiled_each(requests, self.profile, self._answered_each)
+        return self._answered_each(requests)
+
+    def _answered_each(self, requests: Iterable[Asked]) -> Iterator[Answer]:
         if self._load_ranker is None:
             return self._scored(checked(requests, self._views))
         return ranked_each(requests, self._views, self._rank_each, self._scored)

@@ -11,26 +11,19 @@ from zerostart.engines.base import Logits
 from zerostart.models.artefact import Artefact
 from zerostart.nli.classification import Classification, ClassificationRequest
 from zerostart.nli.hybrid import TwoViews
+from zerostart.nli.profile import Profile
 from zerostart.serving.batcher import Batcher
 from zerostart.serving.encoding import EncodedText, Scorer
+from zerostart.serving.profiled import Pending, Profiled
 from zerostart.serving.tokenizer import distinct
 
 
-class PendingClassification(Protocol):
-    """A request whose pairs are in the queue; cancel its `logits` to drop it."""
+class PendingClassification(Pending, Protocol):
+    """One that knows what was asked."""
 
     @property
     def request(self) -> ClassificationRequest:
         """What was asked."""
-        ...
-
-    @property
-    def logits(self) -> "Future[Logits]":
-        """Done when everything is computed."""
-        ...
-
-    def result(self) -> list[Classification]:
-        """One classification a text, in order; waits for the logits and raises what went wrong."""
         ...
 
 
@@ -38,7 +31,7 @@ class Classifier:
     """Classifies with one loaded model. Safe to call from many threads; their requests share batches.
 
     `load_ranker` gives the embedding classifier that ranks labels, at the first request that needs it; without one
-    every label is scored by this model alone.
+    every label is scored by this model alone. `profile` is applied to the requests that are about its labels.
     """
 
     def __init__(
@@ -47,8 +40,10 @@ class Classifier:
         scorer: Scorer,
         batcher: Batcher,
         load_ranker: "Callable[[], Classifier] | None" = None,
+        profile: Profile | None = None,
     ) -> None:
         self.artefact = artefact
+        self.profile = profile
         self.batcher = batcher
         self._scorer = scorer
         self._views = TwoViews(artefact.manifest.blend)
@@ -58,6 +53,11 @@ class Classifier:
 
     def submit(self, request: ClassificationRequest) -> PendingClassification:
         """Tokenise and queue. Raises InvalidInput for a hypothesis that does not fit, and what the batcher raises."""
+        if self.profile is not None and (own := self.profile.asked(request)) is not None:
+            return Profiled(request, self._submitted(own), self.profile)
+        return self._submitted(request)
+
+    def _submitted(self, request: ClassificationRequest) -> PendingClassification:
         if self._views.needs_embedding(request) and self._load_ranker is not None:
             return _Ranked(request, self.loaded_ranker(), self, self._views)
         encoded = self._scorer.encoded(request)

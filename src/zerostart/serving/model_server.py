@@ -87,7 +87,7 @@ class ModelServer:
     def _submit(
         self, body: bytes, content_type: str | None, accept: str | None
     ) -> tuple[Payload, list[PendingClassification]]:
-        payload = decode(body, content_type, accept)
+        payload = decode(body, content_type, accept, self._classifier.profile)
         self._classifier.batcher.check_size(sum(each.pairs for each in payload.requests))
         pending: list[PendingClassification] = []
         try:

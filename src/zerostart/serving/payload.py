@@ -14,7 +14,8 @@ from typing import Any, NoReturn, TypeVar, cast
 from zerostart.errors import InvalidInput, UnsupportedAccept, UnsupportedContentType, shortened
 from zerostart.nli.classification import Classification, ClassificationRequest
 from zerostart.nli.hybrid import scorer_choice
-from zerostart.nli.labels import check_text, describe, labels_per_text
+from zerostart.nli.labels import CandidateLabels, check_text, describe, labels_per_text
+from zerostart.nli.profile import Profile
 from zerostart.nli.shortlist import shortlist_choice
 from zerostart.nli.template import HypothesisTemplate
 from zerostart.nli.windows import LONG_TEXT_CHOICES, LongText
@@ -51,19 +52,22 @@ class Payload:
     accept: str
 
 
-def decode(body: bytes, content_type: str | None, accept: str | None) -> Payload:
-    """The payload in `body`. Raises InvalidInput and its kin; the message names the key, the value and the remedy."""
+def decode(body: bytes, content_type: str | None, accept: str | None, profile: Profile | None = None) -> Payload:
+    """The payload in `body`. Raises InvalidInput and its kin; the message names the key, the value and the remedy.
+
+    With a profile, a request that names no labels is about the profile's.
+    """
     kind = _content_type(content_type)
     answer_kind = _accept(accept, kind)
     if kind == JSON:
-        documents = [parse_request(_json(body, "The body"))]
+        documents = [parse_request(_json(body, "The body"), profile)]
     else:
         lines = [(number, line) for number, line in enumerate(body.split(b"\n"), start=1) if line.strip()]
         if not lines:
             raise InvalidInput("The body has no lines: send one JSON object a line.")
         if len(lines) > _MAX_LINES:
             raise InvalidInput(f"The body has {len(lines)} lines; the limit is {_MAX_LINES}: send fewer at a time.")
-        documents = [_line(number, line) for number, line in lines]
+        documents = [_line(number, line, profile) for number, line in lines]
     return Payload(tuple(request for request, _ in documents), tuple(many for _, many in documents), answer_kind)
 
 
@@ -80,7 +84,7 @@ def encode(payload: Payload, results: Sequence[Sequence[Classification]]) -> byt
 
 def result_document(result: Classification) -> dict[str, Any]:
     """`{"sequence", "labels", "scores"}`, "long_text" where the text did not fit the model, and "shortlist" where only
-    so many labels, the first ones, were scored.
+    so many labels, the first ones, were scored. Where a profile was applied, "unsure" or "chosen".
     """
     document: dict[str, Any] = {
         "sequence": result.text,
@@ -95,6 +99,10 @@ def result_document(result: Classification) -> dict[str, Any]:
         }
     if result.shortlist is not None:
         document["shortlist"] = result.shortlist
+    if result.unsure is not None:
+        document["unsure"] = result.unsure
+    if result.chosen is not None:
+        document["chosen"] = list(result.chosen)
     return document
 
 
@@ -103,7 +111,7 @@ def parse_document(line: bytes) -> Any:
     return _json(line, "The record")
 
 
-def parse_request(document: Any) -> tuple[ClassificationRequest, bool]:
+def parse_request(document: Any, profile: Profile | None = None) -> tuple[ClassificationRequest, bool]:
     """The request in a parsed JSON document, and whether its texts came as a list."""
     if not isinstance(document, Mapping):
         raise InvalidInput(
@@ -113,14 +121,13 @@ def parse_request(document: Any) -> tuple[ClassificationRequest, bool]:
     text_key, texts_value, options = _collect(document)
     many = isinstance(texts_value, list)
     texts = _texts(texts_value, text_key)
-    if "candidate_labels" not in options:
-        raise InvalidInput("'candidate_labels' is missing: send it at the top of the request or under 'parameters'.")
-    key, labels = options["candidate_labels"]
+    labels = _labels(options, len(texts), profile)
+    about_profile = profile is not None and all(map(profile.is_about, set(labels)))
     request = ClassificationRequest(
         texts=texts,
-        labels=labels_per_text(labels, len(texts), key),
+        labels=labels,
         template=_option(options, "hypothesis_template", HypothesisTemplate(), _template),
-        multi_label=_option(options, "multi_label", False, _boolean),
+        multi_label=_option(options, "multi_label", about_profile and _is_multi_label(profile), _boolean),
         long_text=_option(options, "long_text", "truncate", long_text_choice),
         shortlist=_option(options, "shortlist", None, shortlist_choice),
         scorer=_option(options, "scorer", None, scorer_choice),
@@ -160,6 +167,19 @@ def _texts(value: Any, key: str) -> tuple[str, ...]:
     if not value:
         raise InvalidInput(f"'{key}' is an empty list: send at least one text.")
     return tuple(check_text(text, f"{key}[{i}]") for i, text in enumerate(value))
+
+
+def _labels(options: Mapping[str, tuple[str, Any]], texts: int, profile: Profile | None) -> tuple[CandidateLabels, ...]:
+    if "candidate_labels" in options:
+        key, value = options["candidate_labels"]
+        return labels_per_text(value, texts, key)
+    if profile is None:
+        raise InvalidInput("'candidate_labels' is missing: send it at the top of the request or under 'parameters'.")
+    return (profile.candidate_labels,) * texts
+
+
+def _is_multi_label(profile: Profile | None) -> bool:
+    return profile is not None and profile.multi_label
 
 
 def _option(options: Mapping[str, tuple[str, Any]], name: str, default: T, parse: Callable[[Any, str], T]) -> T:
@@ -215,9 +235,9 @@ def _media_type(value: str) -> str:
     return value.split(";", maxsplit=1)[0].strip().lower()
 
 
-def _line(number: int, line: bytes) -> tuple[ClassificationRequest, bool]:
+def _line(number: int, line: bytes, profile: Profile | None) -> tuple[ClassificationRequest, bool]:
     try:
-        return parse_request(_json(line, "The line"))
+        return parse_request(_json(line, "The line"), profile)
     except InvalidInput as error:
         raise type(error)(f"line {number}: {error}") from error
 

@@ -13,6 +13,7 @@ from typing import Any
 from zerostart.errors import InvalidInput, ZerostartError, shortened
 from zerostart.metadata.transform_job import TransformOptions
 from zerostart.nli.classification import Classification, ClassificationRequest
+from zerostart.nli.profile import parse_profile
 from zerostart.serving.payload import parse_document, parse_request, result_document
 from zerostart.transform.lines import Line, LineCutter
 from zerostart.transform.paths import Selection
@@ -43,6 +44,7 @@ class RecordReader:
     def __init__(self, options: TransformOptions) -> None:
         self._options = options
         self._filter = Selection(options.input_filter)
+        self._profile = parse_profile(options.profile) if options.profile else None
         self._cutter = LineCutter(options.max_record_bytes)
 
     @property
@@ -111,7 +113,7 @@ class RecordReader:
 
     def _parsed(self, line: int, document: Any, asked: Any) -> Record:
         try:
-            request, many = parse_request(self._with_defaults(self._filter.of(asked)))
+            request, many = parse_request(self._with_defaults(self._filter.of(asked)), self._profile)
         except ZerostartError as error:
             return Record(line, document, error)
         return Record(line, document, request, many)

@@ -40,6 +40,7 @@ class TransformRequest:
     collect_errors: bool = True
     scorer: str = ""
     shortlist: str = ""
+    profile: str = ""
     workers: int = 1
     compressed: bool = False
     manifest: bool = False
@@ -62,6 +63,7 @@ class TransformRequest:
             "ZEROSTART_ERRORS": "collect" if self.collect_errors else "strict",
             **({"ZEROSTART_SHORTLIST": self.shortlist} if self.shortlist else {}),
             **({"ZEROSTART_SCORER": self.scorer} if self.scorer else {}),
+            **({"ZEROSTART_PROFILE": self.profile} if self.profile else {}),
             **({"ZEROSTART_TEXT_COLUMN": self.text_column} if self.text_column is not None else {}),
         }
 

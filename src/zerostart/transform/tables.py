@@ -14,7 +14,10 @@ PARQUET = "application/vnd.apache.parquet"
 CSV = "text/csv"
 TABLES = (CSV, PARQUET)
 
-_RESULT = ("sequence", "label", "score", "labels", "scores", "error")
+_RESULT = ("sequence", "label", "score", "labels", "scores")
+_OF_PROFILE = ("unsure", "chosen")
+_LISTS = ("labels", "scores", "chosen")
+_ERROR = "error"
 _INPUT = "input"
 _CELLS_AT_ONCE = 200_000
 Row = dict[str, Any]
@@ -37,17 +40,20 @@ def write_table(options: TransformOptions, pieces: Iterable[bytes], sink: Sink) 
     """Write the lines of all parts as one table: a row for each text, its top label first, then every label.
 
     The columns are those of a CSV input, if the input is joined, or `input` with the record as JSON; then sequence,
-    label, score, labels, scores, error.
+    label, score, labels, scores, error; with a profile, unsure and chosen stand before error.
     """
     records = (json.loads(line) for line in own_lines(pieces))
     first = next(records, None)
     own: Sequence[str] = ()
     if options.join_input:
         own = tuple(first[0]) if first and options.content_type == CSV and isinstance(first[0], dict) else (_INPUT,)
-    columns = {name: f"input {name}" if name in _RESULT else name for name in own}
+    results = (*_RESULT, *(_OF_PROFILE if options.profile else ()), _ERROR)
+    columns = {name: f"input {name}" if name in results else name for name in own}
     rows = (row for record in chain([first] if first else [], records) for row in _rows(record, columns))
-    write: Callable[[list[str], Iterable[Row], Sink], None] = _parquet if options.accept == PARQUET else _csv
-    write(list(columns.values()), rows, sink)
+    write: Callable[[list[str], Sequence[str], Iterable[Row], Sink], None] = (
+        _parquet if options.accept == PARQUET else _csv
+    )
+    write(list(columns.values()), results, rows, sink)
 
 
 def _rows(record: Sequence[Any], columns: Mapping[str, str]) -> Iterator[Row]:
@@ -67,18 +73,21 @@ def _rows(record: Sequence[Any], columns: Mapping[str, str]) -> Iterator[Row]:
             "score": scores[0] if scores else None,
             "labels": labels,
             "scores": scores,
+            **{name: result[name] for name in _OF_PROFILE if name in result},
             "error": result.get("error"),
         }
 
 
-def _csv(own: list[str], rows: Iterable[Row], sink: Sink) -> None:
-    """`labels` and `scores` are JSON lists in a cell."""
+def _csv(own: list[str], results: Sequence[str], rows: Iterable[Row], sink: Sink) -> None:
+    """`labels`, `scores` and `chosen` are JSON lists in a cell, `unsure` is true or false."""
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, [*own, *_RESULT], lineterminator="\n")
+    writer = csv.DictWriter(buffer, [*own, *results], lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        lists = {name: json.dumps(row[name], ensure_ascii=False) for name in ("labels", "scores") if row[name]}
-        writer.writerow(row | lists)
+        written = {name: json.dumps(row[name], ensure_ascii=False) for name in _LISTS if row.get(name) is not None}
+        if "unsure" in row:
+            written["unsure"] = json.dumps(row["unsure"])
+        writer.writerow(row | written)
         if buffer.tell() > 1_000_000:
             sink.write(buffer.getvalue().encode())
             buffer.seek(0)
@@ -86,13 +95,14 @@ def _csv(own: list[str], rows: Iterable[Row], sink: Sink) -> None:
     sink.write(buffer.getvalue().encode())
 
 
-def _parquet(own: list[str], rows: Iterable[Row], sink: Sink) -> None:
+def _parquet(own: list[str], results: Sequence[str], rows: Iterable[Row], sink: Sink) -> None:
     import pyarrow
     import pyarrow.parquet
 
     text, number = pyarrow.string(), pyarrow.float64()
-    types = {"score": number, "labels": pyarrow.list_(text), "scores": pyarrow.list_(number)}
-    schema = pyarrow.schema([(name, types.get(name, text) if name in _RESULT else text) for name in [*own, *_RESULT]])
+    types = {name: pyarrow.list_(number if name == "scores" else text) for name in _LISTS}
+    types |= {"score": number, "unsure": pyarrow.bool_()}
+    schema = pyarrow.schema([(name, types.get(name, text) if name in results else text) for name in [*own, *results]])
     with pyarrow.parquet.ParquetWriter(_File(sink), schema, compression="zstd") as writer:
         for group in _groups(rows):
             writer.write_table(pyarrow.Table.from_pylist(group, schema))

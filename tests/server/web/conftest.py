@@ -1,5 +1,6 @@
 """Visitors of the pages: one without JavaScript, a client that keeps cookies and sends forms; and a real browser."""
 
+import functools
 import html
 import re
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from tests.processes import ServerProcess
 from tests.server.web.browsing import ARGUMENTS, CHROMIUM, complaint_of
 from zerostart.credentials import AccessKey, Role, create_access_key, revoke_access_key
 from zerostart.sign_in_links import create_sign_in_token, sign_in_url
+
+OpenPage = Callable[..., Page]
 
 
 class Visitor:
@@ -92,6 +95,9 @@ def new_key(shared_server: ServerProcess) -> Iterator[Callable[..., AccessKey]]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    if not CHROMIUM.exists():
+        pytest.skip("Chromium is not installed: apt-get install chromium")
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield running
@@ -99,24 +105,30 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def new_page(browser: Browser, shared_server: ServerProcess) -> Iterator[Callable[..., Page]]:
-    """Opens the landing page, signed in; whatever the console complains of fails the test."""
+def open_page(browser: Browser) -> Iterator[OpenPage]:
+    """Opens a server's landing page, signed in; whatever the console complains of fails the test."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
-    def open_page(**options: Any) -> Page:
-        context = browser.new_context(base_url=shared_server.address, **options)
+    def open_one(server: ServerProcess, **options: Any) -> Page:
+        context = browser.new_context(base_url=server.address, **options)
         contexts.append(context)
         context.set_default_timeout(20_000)
         page = context.new_page()
         page.on("console", lambda message: complaints.extend(complaint_of(message)))
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        token = create_sign_in_token(shared_server.home / "sign-in")
-        page.goto(sign_in_url(shared_server.address, token))
+        token = create_sign_in_token(server.home / "sign-in")
+        page.goto(sign_in_url(server.address, token))
         page.wait_for_url("/")
         return page
 
-    yield open_page
+    yield open_one
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def new_page(open_page: OpenPage, shared_server: ServerProcess) -> Callable[..., Page]:
+    """Opens the shared server's landing page, signed in."""
+    return functools.partial(open_page, shared_server)

@@ -7,11 +7,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.processes import BUILTIN, ServerProcess, wait_for
-from tests.server.web.browsing import CHROMIUM, START_TIMEOUT_MS, wrong_on
+from tests.server.web.browsing import START_TIMEOUT_MS, painted_ms, wrong_on
 
 TEXT = "One day I will see the world"
-
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium")
 
 
 @pytest.fixture
@@ -40,6 +38,7 @@ def test_from_the_landing_page_to_a_live_endpoint(new_page: Callable[..., Page],
     expect(page.locator(".status.inservice")).to_be_visible(timeout=START_TIMEOUT_MS)
     expect(page.locator(".score.top .score-name")).to_have_text("travel")
     expect(page.locator(".score")).to_have_count(3)
+    page.get_by_role("textbox", name="Labels").press("Enter")
     expect(page.locator("#chips li")).to_have_text(["travel", "cooking", "dancing"])
     page.wait_for_url(re.compile("dancing"))
     page.reload()
@@ -96,13 +95,17 @@ def test_the_keyboard_alone_reaches_the_content(new_page: Callable[..., Page]) -
     expect(page.get_by_role("searchbox")).to_be_focused()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
-def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_page(
-    new_page: Callable[..., Page], width: int, scheme: str
+@pytest.mark.parametrize("width", [1440, 390])
+def test_axe_finds_nothing_serious_and_pages_are_small_quick_and_not_wider_than_the_window(
+    new_page: Callable[..., Page], width: int
 ) -> None:
-    page = new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    paths = ["/", "/hub", "/hub?words=pelmeni", f"/hub/models/{BUILTIN}", "/hub/models/facebook/bart-large-mnli"]
-    paths += ["/endpoints", f"/endpoints/shared?text={TEXT}&labels=travel,cooking", "/endpoints/shared/delete"]
+    page = new_page(viewport={"width": width, "height": 900})
+    answered = f"text={TEXT}&labels=travel,cooking"
+    paths = ["/", "/hub", "/hub?words=pelmeni", f"/hub/models/{BUILTIN}?example=1"]
+    paths += ["/hub/models/facebook/bart-large-mnli", "/endpoints", f"/endpoints/shared?{answered}"]
+    paths += ["/endpoints/shared/delete", f"/endpoints/shared/texts?{answered}"]
     assert {path: found for path in paths if (found := wrong_on(page, path))} == {}
+    first_paints_ms = sorted(painted_ms(page, "/") for _ in range(3))
+    assert first_paints_ms[1] < 1500, first_paints_ms  # 300 ms is the aim, on a machine that has nothing else to do
     page.get_by_role("button", name="Sign out").click()
     assert wrong_on(page, "/sign-in") == []

@@ -7,7 +7,12 @@ import pytest
 from tests.processes import ServerProcess, broken_artefact, wait_for
 from tests.server.web.conftest import Visitor
 from zerostart.metrics import ControlPlaneMetrics
-from zerostart.server.web.playground import labels_of
+from zerostart.server.web.assets import Assets
+from zerostart.server.web.charts import chart_panel
+from zerostart.server.web.endpoint_contexts import EndpointPage
+from zerostart.server.web.links import Links
+from zerostart.server.web.playground import PlayedModel, examples, labels_of, typed
+from zerostart.server.web.rendering import Renderer, Shell
 from zerostart.server.web.traffic import TrafficWatch, quantile
 
 TEXT = "One day I will see the world"
@@ -40,6 +45,7 @@ def test_several_labels_may_fit_each_on_its_own(admin: Visitor) -> None:
     assert set(found) == {"travel", "seeing the world"}
     assert sum(float(each.rstrip("%")) for each in found.values()) > 101
     assert 'name="multi" checked' in admin.page
+    assert "<li>seeing the world</li>" in admin.page  # as read
     assert 'value="This is about {}."' in admin.page
 
 
@@ -49,7 +55,7 @@ def test_the_playground_answers_parts_of_a_page_for_those_who_type(admin: Visito
     part = admin.client.post("/endpoints/shared/playground", data=asked, headers={"HX-Request": "true"})
     assert part.text.lstrip().startswith('<div id="result"')
     assert "<html" not in part.text
-    assert "<li>travel</li><li>cooking</li>" in part.text
+    assert set(scores(part.text)) == {"travel", "cooking"}
     assert part.headers["hx-replace-url"].startswith("/endpoints/shared?text=One+day")
 
 
@@ -67,6 +73,30 @@ def test_what_the_model_refuses_is_said_beside_the_form(admin: Visitor) -> None:
     assert 'value="no place"' in page
     page = admin.open(f"/endpoints/shared?text={TEXT}&labels=" + ",".join(map(str, range(201)))).text
     assert "201 labels are too many" in page
+
+
+def test_a_choice_of_scorers_is_offered_where_the_model_has_one() -> None:
+    shown = typed("a", {"scorer": "nli"}, PlayedModel(scorers=("nli", "hybrid")))
+    assert [each.value for each in shown.scorers] == ["", "nli", "hybrid"]
+    page = Renderer(Links(Assets())).text(EndpointPage("a", shown, [], [], None, chart_panel(())), Shell(None, "", "/"))
+    assert '<option value="nli" selected>NLI alone</option>' in page
+    plain = Renderer(Links(Assets())).text(
+        EndpointPage("a", typed("a", {}, PlayedModel()), [], [], None, chart_panel(())), Shell(None, "", "/")
+    )
+    assert 'name="scorer"' not in plain
+
+
+def test_a_scorer_goes_to_the_model_and_into_the_link(admin: Visitor) -> None:
+    admin.open(f"/endpoints/shared?text={TEXT}&labels=travel,cooking&scorer=nli")
+    assert any("scorer=nli" in link for link in admin.links)
+    assert "no hybrid scorer" in admin.open(f"/endpoints/shared?text={TEXT}&labels=a&scorer=hybrid").text
+
+
+def test_an_empty_playground_begins_with_the_models_own_hypothesis() -> None:
+    spanish = PlayedModel("Este ejemplo es {}.", ["es"])
+    assert typed("a", {}, spanish).hypothesis == "Este ejemplo es {}."
+    assert typed("a", {"text": "x"}, spanish).hypothesis == "This example is {}."  # what a shared link leaves out
+    assert "template=Este" in examples(Links(Assets()), "a", spanish)[0].link
 
 
 def test_labels_stand_in_lines_or_between_commas() -> None:

@@ -1,5 +1,6 @@
 """What the pages refuse: foreign forms and names, roles that do not reach so far; and what every answer carries."""
 
+import re
 from collections.abc import Callable
 
 import httpx
@@ -16,6 +17,7 @@ PAGES = (
     "/hub/models/facebook/bart-large-mnli",
     "/endpoints",
     "/endpoints/shared",
+    "/endpoints/shared/texts",
     "/endpoints/shared/delete",
     "/batch",
     "/batch/new",
@@ -45,7 +47,15 @@ def test_no_page_is_shown_to_somebody_who_is_not_signed_in(shared_server: Server
     assert response.text == ""
 
 
-@pytest.mark.parametrize("path", ["/sign-out", "/hub/models/zerostart-zstc-small", "/endpoints/shared/delete"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/sign-out",
+        "/hub/models/zerostart-zstc-small",
+        "/hub/fetches/facebook/bart-large-mnli",
+        "/endpoints/shared/delete",
+    ],
+)
 def test_a_form_without_its_token_does_nothing(admin: Visitor, path: str) -> None:
     response = admin.client.post(path, data={"endpoint_name": "stolen", "instances": "1"})
     assert response.status_code == 403
@@ -94,13 +104,23 @@ def test_a_key_for_one_endpoint_sees_its_playground_and_nothing_else(
     assert 'class="scores"' in page.text
     for hidden in ("InService", "ml.m5.xlarge", "Log of", "arn:aws", "Delete"):
         assert hidden not in page.text
-    refused = ("/hub", "/endpoints", "/endpoints/other", "/endpoints/shared/status", "/endpoints/shared/delete")
+    refused = (
+        "/hub",
+        "/endpoints",
+        "/endpoints/other",
+        "/endpoints/shared/status",
+        "/endpoints/shared/delete",
+        "/running",
+    )
     for path in (*refused, "/hub/models/zerostart-zstc-small"):
         assert visitor.open(path).status_code == 403, path
     assert "does not allow it" in visitor.page
     visitor.open("/")
     assert visitor.send("/endpoints/shared/delete").status_code == 403
     assert visitor.send("/hub/models/zerostart-zstc-small", endpoint_name="x", instances="1").status_code == 403
+    assert visitor.send("/hub/fetches/facebook/bart-large-mnli").status_code == 403
+    assert visitor.open("/hub/fetches/facebook/bart-large-mnli").status_code == 403
+    assert visitor.send("/endpoints/other/texts", text="a", labels="b").status_code == 403
 
 
 def test_a_deployer_may_deploy_and_delete(visitor: Visitor, new_key: Callable[..., AccessKey]) -> None:
@@ -154,20 +174,33 @@ def test_static_files_are_kept_for_ever_under_their_version(admin: Visitor) -> N
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_is_small_with_all_that_it_needs(admin: Visitor, path: str) -> None:
     page = admin.open(path)
-    files = ["htmx.min.js", "zerostart.js", "zerostart.css", "icon.svg"]
+    files = ["htmx.min.js", "zerostart.js", "playground.js", "zerostart.css", "icon.svg"]
     total = len(page.content) + sum(len(admin.client.get(f"/static/{each}").content) for each in files)
     assert total < 150_000
 
 
-def test_every_link_leads_somewhere(admin: Visitor) -> None:
+@pytest.mark.parametrize(("role", "least"), [(Role.ADMIN, 60), (Role.DEPLOY, 60), (Role.INVOKE, 5)])
+def test_every_link_leads_somewhere_and_nothing_is_loaded_from_elsewhere(
+    visitor: Visitor, new_key: Callable[..., AccessKey], role: Role, least: int
+) -> None:
+    visitor.sign_in_with(new_key(role, *(["shared"] if role is Role.INVOKE else [])))
     seen: set[str] = set()
     waiting = ["/"]
     while waiting:
         path = waiting.pop()
         seen.add(path)
-        response = admin.open(path)
+        response = visitor.open(path)
         assert response.status_code == 200, path
         if "text/html" in response.headers["content-type"]:
-            waiting += {each for each in admin.links if each.startswith("/")} - seen - set(waiting)
-    assert len(seen) > 60
-    assert "/endpoints/shared/delete" in seen
+            assert loaded_from_elsewhere(response.text) == [], path
+            waiting += {each.partition("#")[0] for each in visitor.links if each.startswith("/")} - seen - set(waiting)
+    assert len(seen) > least
+    assert "/endpoints/shared/texts" in seen
+    assert ("/endpoints/shared/delete" in seen) == (role is not Role.INVOKE)
+
+
+def loaded_from_elsewhere(page: str) -> list[str]:
+    """What a browser would ask another host for by itself, and links that tell it where they come from."""
+    tags = re.findall(r"<(?!a )[a-z]+ [^>]*(?:src|href|action|srcset|data|poster)=\"([^\"/#][^\"]*|//[^\"]*)\"", page)
+    outside = re.findall(r'<a [^>]*href="https?://[^>]*>', page)
+    return tags + [tag for tag in outside if "noopener noreferrer" not in tag]

@@ -4,6 +4,7 @@ import pytest
 
 from tests.processes import BUILTIN, ServerProcess, wait_for
 from tests.server.web.conftest import Visitor
+from zerostart.server.web.examples import examples_for
 from zerostart.server.web.markdown import card_html
 
 MODEL = f"/hub/models/{BUILTIN}"
@@ -29,7 +30,7 @@ def test_an_empty_landing_page_teaches_the_first_step(server: ServerProcess) -> 
 
 def test_words_filters_and_order_find_models(admin: Visitor) -> None:
     def found(query: str) -> list[str]:
-        admin.open(f"/hub?{query}")
+        admin.open(f"/hub?{query}&shown=90")
         return [link.removeprefix("/hub/models/") for link in admin.links if link.startswith("/hub/models/")]
 
     assert found("words=spanish+small")[0] == "Recognai/zeroshot_selectra_small"
@@ -127,6 +128,44 @@ def test_what_is_wrong_is_said_on_the_form_which_keeps_what_was_typed_and_nothin
     assert asked["tags"] in response.text
     client = admin.server.sagemaker()
     assert "kept" not in str([client.list_models()["Models"], client.list_endpoint_configs()["EndpointConfigs"]])
+
+
+def test_an_example_is_tried_by_an_endpoint_that_runs_or_deploys_one(admin: Visitor, server: ServerProcess) -> None:
+    admin.open(f"{MODEL}?example=2")
+    assert 'class="score-name">economy' in admin.page
+    assert f"{MODEL}?example=1#try" in admin.links
+    visitor = Visitor(server)
+    visitor.sign_in()
+    visitor.open(f"{MODEL}?example=2")
+    assert "score-name" not in visitor.page  # nothing runs that could answer
+    assert 'form="deploy" name="example" value="2"' in visitor.page
+    asked = {"endpoint_name": "tried", "instances": "1", "instance_type": "ml.m5.large", "example": "2"}
+    assert visitor.send(MODEL, **asked).url.params["labels"] == "economy, sport, travel, health"
+    assert "The central bank raised" in visitor.page
+    assert visitor.send(MODEL, **asked | {"endpoint_name": "other", "example": "99"}).url.path == "/endpoints/other"
+    visitor.client.close()
+
+
+def test_examples_are_in_a_language_of_the_model() -> None:
+    assert examples_for(["es"])[0].text.startswith("El delantero")
+    assert examples_for(["en"])[0].title == "A support message"
+    assert [each.title for each in examples_for(["en", "es", "de"])] == [
+        "A support message",
+        "A headline",
+        "Un titular",
+    ]
+    assert len(examples_for(["el"])) == 3
+
+
+def test_the_hub_shows_a_page_of_results_and_leads_to_more(admin: Visitor) -> None:
+    admin.open("/hub?sort=name")
+    assert admin.page.count('class="card model-card"') == 30
+    assert "/hub?sort=name&shown=60" in admin.links
+    admin.open("/hub?sort=name&shown=60")
+    assert admin.page.count('class="card model-card"') > 50
+    assert admin.open("/hub?shown=x&sort=none").status_code == 200
+    part = admin.client.get("/hub?words=small&language=&kind=&sort=best", headers={"HX-Request": "true"})
+    assert part.headers["hx-replace-url"] == "/hub?words=small"
 
 
 def test_the_name_that_is_proposed_is_free(admin: Visitor) -> None:

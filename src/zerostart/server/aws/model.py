@@ -36,10 +36,12 @@ class ModelOperations:
         container = _container(asked)
         refuse_unsupported(container, _UNSUPPORTED_IN_CONTAINER)
         tags = tags_of(asked)
-        model_id = (container.get("Environment") or {}).get("HF_MODEL_ID") or tags.get(_JUMPSTART_TAG)
+        environment = container.get("Environment") or {}
+        model_id = environment.get("HF_MODEL_ID") or tags.get(_JUMPSTART_TAG)
         shown = {key: value for key, value in asked.items() if key != "Tags"}
         uri = container.get("ModelDataUrl") or (_data_source(container).get("S3Uri"))
-        return {"ModelArn": self._service.create_model(asked["ModelName"], model_id, uri, shown, tags)}
+        arn = self._service.create_model(asked["ModelName"], model_id, uri, shown, tags, environment)
+        return {"ModelArn": arn}
 
     def describe_model(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """DescribeModel; isolation is shown as it is, also where it was not asked for."""

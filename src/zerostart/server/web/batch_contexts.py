@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from zerostart.server.web.bucket_contexts import Preview
-from zerostart.server.web.contexts import Choice
-from zerostart.server.web.endpoint_contexts import Label
+from zerostart.server.web.contexts import Choice, Label
 from zerostart.server.web.rendering import Page
 
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from markupsafe import Markup
 
+from zerostart.server.web.fetch_contexts import FetchState
 from zerostart.server.web.rendering import Page
 from zerostart.services.deployment import ROLE_ARN
 
@@ -80,14 +81,40 @@ class EndpointRow:
 
 
 @dataclass(frozen=True)
+class RunningRow:
+    """An endpoint that stands here now, and how long ago somebody asked it last."""
+
+    endpoint: EndpointRow
+    last_asked: str
+
+
+@dataclass(frozen=True)
+class Running:
+    """What this machine is busy with: the newest endpoints, what all instances hold, and models that are fetched."""
+
+    rows: Sequence[RunningRow]
+    more_endpoints: bool
+    instances: int
+    memory: str
+    fetches: Sequence[FetchState]
+
+
+@dataclass(frozen=True)
 class HomePage(Page):
     """The landing page."""
 
     template: ClassVar[str] = "home.html"
     featured: Sequence[ModelCard]
     model_count: int
-    rows: Sequence[EndpointRow]
-    more_endpoints: bool
+    running: Running
+
+
+@dataclass(frozen=True)
+class RunningFragment(Page):
+    """The part of the landing page that follows what happens."""
+
+    template: ClassVar[str] = "home_running.html"
+    running: Running
 
 
 @dataclass(frozen=True)
@@ -132,6 +159,9 @@ class HubPage(Page):
     kinds: Sequence[Choice]
     sorts: Sequence[Choice]
     cards: Sequence[ModelCard]
+    count: int
+    more_link: str
+    is_filtered: bool
 
 
 @dataclass(frozen=True)
@@ -171,6 +201,40 @@ class AccuracyRow:
 
 
 @dataclass(frozen=True)
+class Label:
+    """A label's score; `width` is that of its bar, of 100."""
+
+    name: str
+    percent: str
+    width: str
+    is_top: bool
+
+
+@dataclass(frozen=True)
+class TryExample:
+    """An example; its links are empty where no endpoint answers."""
+
+    number: int
+    title: str
+    text: str
+    labels: Sequence[str]
+    link: str
+    playground: str
+    is_shown: bool
+
+
+@dataclass(frozen=True)
+class TryIt:
+    """Examples for a model, the endpoint that answers them (empty: none runs), and what came of the one shown."""
+
+    endpoint: str = ""
+    examples: Sequence[TryExample] = ()
+    scores: Sequence[Label] = ()
+    latency: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True)
 class ModelPage(Page):
     """A model, with its deploy form and its authors' card if it is here.
 
@@ -190,4 +254,5 @@ class ModelPage(Page):
     buckets: Sequence[str] | None
     cores: int
     snippets: Sequence[Snippet]
-    pull_command: str
+    fetch: FetchState
+    try_it: TryIt

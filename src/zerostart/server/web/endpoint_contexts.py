@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from zerostart.server.web.charts import ChartPanel
-from zerostart.server.web.contexts import Choice, EndpointRow, Snippet
+from zerostart.server.web.contexts import Choice, EndpointRow, Label, Snippet
 from zerostart.server.web.rendering import Page
 
 
@@ -20,16 +20,6 @@ class EndpointsPage(Page):
 
 
 @dataclass(frozen=True)
-class Label:
-    """A label's score; `width` is that of its bar, of 100."""
-
-    name: str
-    percent: str
-    width: str
-    is_top: bool
-
-
-@dataclass(frozen=True)
 class Playground:
     """The playground's form, its labels as they were read, and what came of it."""
 
@@ -38,7 +28,9 @@ class Playground:
     labels: str = ""
     hypothesis: str = ""
     multi_label: bool = False
+    scorer: str = ""
     chips: Sequence[str] = ()
+    scorers: Sequence[Choice] = ()
     results: Sequence[Label] = ()
     latency: str = ""
     note: str = ""

@@ -21,7 +21,7 @@ from zerostart.server.web.endpoint_contexts import (
 )
 from zerostart.server.web.endpoint_rows import EndpointViews
 from zerostart.server.web.history import History
-from zerostart.server.web.playground import examples, played, typed
+from zerostart.server.web.playground import PlayedModel, examples, played, played_model, typed
 from zerostart.server.web.snippets import endpoint_snippets
 
 _ROWS_OF_A_PAGE = 50
@@ -66,13 +66,16 @@ class EndpointPages:
 
     async def _show(self, visit: Visit) -> Response:
         name = self._invocable(visit)
-        asked = typed(name, visit.request.query_params)
-        return await self._page(visit, await self._played(visit, asked))
+        model = await run_in_threadpool(played_model, self._parts, name)
+        asked = typed(name, visit.request.query_params, model)
+        return await self._page(visit, await self._played(visit, asked), model)
 
     async def _play(self, visit: Visit) -> Response:
-        playground = await self._played(visit, typed(self._invocable(visit), visit.form))
+        name = self._invocable(visit)
+        model = PlayedModel() if visit.is_fragment else await run_in_threadpool(played_model, self._parts, name)
+        playground = await self._played(visit, typed(name, visit.form, model))
         if not visit.is_fragment:
-            return await self._page(visit, playground)
+            return await self._page(visit, playground, model)
         response = self._edge.page(visit.request, PlaygroundFragment(playground))
         if playground.link:
             response.headers["HX-Replace-Url"] = playground.link
@@ -127,13 +130,15 @@ class EndpointPages:
     async def _played(self, visit: Visit, asked: Playground) -> Playground:
         return await played(visit.request, asked, self._parts.invocations, self._metrics, self._links)
 
-    async def _page(self, visit: Visit, playground: Playground) -> Response:
+    async def _page(self, visit: Visit, playground: Playground, model: PlayedModel) -> Response:
         name = playground.name
         details = None
         if visit.may("sagemaker:DescribeEndpoint", self._arn(name)):
             details = await run_in_threadpool(self._views.details, name)
         panel = await self._panel(name) if details else chart_panel(())
-        page = EndpointPage(name, playground, examples(self._links, name), endpoint_snippets(name), details, panel)
+        page = EndpointPage(
+            name, playground, examples(self._links, name, model), endpoint_snippets(name), details, panel
+        )
         return self._edge.page(visit.request, page)
 
     def _invocable(self, visit: Visit) -> str:

@@ -39,6 +39,7 @@ _STATUSES: Mapping[type[Exception], tuple[int, str]] = {
     errors.LimitExceeded: (409, "There is no room for more"),
     errors.InvalidArtefact: (409, "The model cannot be used"),
     errors.NotUpdatable: (409, "Not now"),
+    errors.ModelInUse: (409, "Not now"),
     errors.Overloaded: (503, "Not now"),
     errors.NoInstance: (503, "Not now"),
     errors.InstanceLost: (503, "Not now"),

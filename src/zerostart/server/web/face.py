@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 from collections.abc import Collection, Mapping
 
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,12 +15,13 @@ from zerostart.metrics import ControlPlaneMetrics
 from zerostart.server.web.assets import Assets
 from zerostart.server.web.batch_pages import BatchPages
 from zerostart.server.web.bucket_pages import BucketPages
-from zerostart.server.web.contexts import HomePage, InvokerHomePage
-from zerostart.server.web.edge import Visit, WebEdge
+from zerostart.server.web.edge import WebEdge
 from zerostart.server.web.endpoint_pages import EndpointPages
 from zerostart.server.web.endpoint_rows import EndpointViews
+from zerostart.server.web.fetch_pages import FetchPages
 from zerostart.server.web.history import History
-from zerostart.server.web.hub_pages import HubPages, featured
+from zerostart.server.web.home_pages import HomePages
+from zerostart.server.web.hub_pages import HubPages
 from zerostart.server.web.links import Links
 from zerostart.server.web.new_batch import NewBatchPages
 from zerostart.server.web.object_pages import ObjectPages
@@ -30,12 +30,11 @@ from zerostart.server.web.rendering import Renderer
 from zerostart.server.web.sessions import Sessions
 from zerostart.server.web.settings_pages import SettingsPages
 from zerostart.server.web.sign_in import SignIn
+from zerostart.server.web.texts_pages import TextsPages
 from zerostart.server.web.traffic import TrafficWatch
 from zerostart.server.web.update_pages import UpdatePages
 from zerostart.services.access_key import KeyUses
 from zerostart.serving.http import Gate
-
-_ENDPOINTS_AT_HOME = 5
 
 
 class WebFace:
@@ -52,13 +51,15 @@ class WebFace:
     ) -> None:
         self._traffic = TrafficWatch(metrics)
         self._history = History(self._traffic, parts.router)
-        self._parts = parts
         self._assets = Assets()
         self._views = EndpointViews(parts, self._traffic)
         sessions, renderer = Sessions(keys), Renderer(Links(self._assets))
         self._edge = WebEdge(sessions, uses, renderer, gate, hosts, _cookie(parts), parts.settings.max_body_bytes)
         self._sign_in = SignIn(self._edge, sessions, keys, parts.settings.sign_in_folder)
-        self._hub = HubPages(self._edge, parts)
+        self._home = HomePages(self._edge, parts, self._views)
+        self._hub = HubPages(self._edge, parts, metrics)
+        self._fetches = FetchPages(self._edge, parts)
+        self._texts = TextsPages(self._edge, parts, metrics)
         self._endpoints = EndpointPages(self._edge, parts, self._views, self._history, metrics)
         self._updates = UpdatePages(self._edge, parts)
         self._settings = SettingsPages(self._edge, parts, keys, uses)
@@ -75,10 +76,12 @@ class WebFace:
     def routes(self) -> list[Route]:
         """The pages and their static files. No route of theirs is one of the API's."""
         return [
-            Route("/", self._edge.signed_in(self._home), methods=["GET"]),
+            *self._home.routes(),
             Route("/static/{name}", self._edge.guarded(self._assets.answer), methods=["GET"]),
             *self._sign_in.routes(),
             *self._hub.routes(),
+            *self._fetches.routes(),
+            *self._texts.routes(),
             *self._endpoints.routes(),
             *self._updates.routes(),
             *self._settings.routes(),
@@ -100,14 +103,6 @@ class WebFace:
             raise error
 
         return await self._edge.guarded(fail)(request)
-
-    async def _home(self, visit: Visit) -> Response:
-        if not visit.may("sagemaker:ListHubContents"):
-            return self._edge.page(visit.request, InvokerHomePage(visit.caller.endpoints))
-        models = await run_in_threadpool(self._parts.hub.models)
-        rows, more = await run_in_threadpool(self._views.rows, _ENDPOINTS_AT_HOME)
-        page = HomePage(featured(models), len(models), rows, more is not None)
-        return self._edge.page(visit.request, page)
 
 
 def _cookie(parts: ServerParts) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from zerostart.models.catalogue import language_names
 
 _STEPS = ((86_400, "day"), (3600, "hour"), (60, "minute"))
+_IN_USE_S = 10
 
 
 def bytes_shown(size: int) -> str:
@@ -58,9 +59,22 @@ def ago(moment: datetime, now: datetime | None = None) -> str:
     passed_s = ((now or datetime.now(UTC)) - moment).total_seconds()
     for step_s, name in _STEPS:
         if passed_s >= step_s:
-            count = int(passed_s // step_s)
-            return f"{count} {name}{'s' if count != 1 else ''} ago"
+            return f"{_counted(int(passed_s // step_s), name)} ago"
     return "just now"
+
+
+def idle_shown(seconds: float) -> str:
+    """How long ago somebody asked, such as "5 minutes ago"; infinite if nobody did since the server's start."""
+    if seconds == float("inf"):
+        return "not yet"
+    for step_s, name in _STEPS:
+        if seconds >= step_s:
+            return f"{_counted(int(seconds // step_s), name)} ago"
+    return "now" if seconds < _IN_USE_S else f"{int(seconds)} s ago"
+
+
+def _counted(count: int, name: str) -> str:
+    return f"{count} {name}{'s' if count != 1 else ''}"
 
 
 def languages_shown(codes: Sequence[str]) -> str:

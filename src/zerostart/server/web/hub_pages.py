@@ -11,14 +11,26 @@ from starlette.routing import Route
 
 from zerostart.bootstrap.server import ServerParts
 from zerostart.errors import ZerostartError
+from zerostart.metrics import ControlPlaneMetrics
 from zerostart.models.catalogue import catalogue, language_names
-from zerostart.server.web.contexts import AccuracyRow, Choice, DeployForm, HubChosen, HubPage, ModelCard, ModelPage
+from zerostart.server.web.contexts import (
+    AccuracyRow,
+    Choice,
+    DeployForm,
+    HubChosen,
+    HubPage,
+    ModelPage,
+    TryIt,
+)
 from zerostart.server.web.deploy_form import as_typed, deployment_of, instance_types
 from zerostart.server.web.edge import Visit, WebEdge
 from zerostart.server.web.errors import error_page
-from zerostart.server.web.formats import bytes_shown, languages_shown, parameters_shown
+from zerostart.server.web.fetch_pages import fetch_state
+from zerostart.server.web.formats import bytes_shown, parameters_shown
 from zerostart.server.web.markdown import card_html
+from zerostart.server.web.model_cards import model_card
 from zerostart.server.web.snippets import model_snippets
+from zerostart.server.web.try_it import link_after_deploying, tried
 from zerostart.services.deployment import Deployment
 from zerostart.services.hub import HubFilter, HubModel
 from zerostart.storage.base import parse_uri
@@ -32,24 +44,17 @@ _SIZES = (
 )
 _KINDS = (("", "Any kind"), ("nli", "NLI model"), ("embedding", "Embedding model"))
 _SORTS = (("best", "Best match"), ("name", "Name"), ("small", "Smallest first"))
-_KIND_NAMES = {"nli": "Zero-shot text classification", "embedding": "Text embedding"}
-# Shown on the landing page behind those of this machine: one for each thing that people look for first.
-FEATURED = (
-    "facebook/bart-large-mnli",
-    "MoritzLaurer/deberta-v3-base-zeroshot-v2.0-c",
-    "MoritzLaurer/mDeBERTa-v3-base-mnli-xnli",
-    "cross-encoder/nli-deberta-v3-xsmall",
-    "Recognai/zeroshot_selectra_small",
-    "emrecan/convbert-base-turkish-mc4-cased-allnli_tr",
-)
+_CARDS_OF_A_PAGE = 30
+_MOST_CARDS = 960
 
 
 class HubPages:
     """Pages of the hub."""
 
-    def __init__(self, edge: WebEdge, parts: ServerParts) -> None:
+    def __init__(self, edge: WebEdge, parts: ServerParts, metrics: ControlPlaneMetrics) -> None:
         self._edge = edge
         self._parts = parts
+        self._metrics = metrics
 
     def routes(self) -> list[Route]:
         """The search, and the models. A model's page is also what its deploy form is sent to."""
@@ -71,7 +76,8 @@ class HubPages:
             commercial="commercial" in asked,
             here="here" in asked,
         )
-        cards = await run_in_threadpool(self._found, chosen)
+        found = await run_in_threadpool(self._found, chosen)
+        shown = _shown(asked.get("shown", ""))
         page = HubPage(
             chosen=chosen,
             languages=[Choice("", "Any language"), *_languages()],
@@ -79,34 +85,56 @@ class HubPages:
             licences=[Choice("", "Any licence"), *(Choice(each, each) for each in _licences())],
             kinds=[Choice(*each) for each in _KINDS],
             sorts=[Choice(*each) for each in _SORTS],
-            cards=cards,
+            cards=[model_card(model) for model in found[:shown]],
+            count=len(found),
+            more_link=self._address(chosen, shown + _CARDS_OF_A_PAGE) if len(found) > shown else "",
+            is_filtered=bool(_narrowing(chosen)),
         )
-        return self._edge.page(visit.request, page)
+        response = self._edge.page(visit.request, page)
+        if visit.is_fragment:
+            response.headers["HX-Replace-Url"] = self._address(chosen, shown)  # without the fields that say nothing
+        return response
+
+    def _address(self, chosen: HubChosen, shown: int) -> str:
+        """The hub as it is seen now."""
+        parameters = _narrowing(chosen)
+        if chosen.sort != HubChosen.sort:
+            parameters["sort"] = chosen.sort
+        if shown > _CARDS_OF_A_PAGE:
+            parameters["shown"] = str(shown)
+        return self._edge.renderer.links.hub_search(**parameters)
 
     async def _model(self, visit: Visit) -> Response:
         visit.require("sagemaker:DescribeHubContent")
-        model_id = visit.request.path_params["model_id"]
-        page = await run_in_threadpool(self._model_page, model_id, None)
-        return self._edge.page(visit.request, page)
+        model = await run_in_threadpool(self._parts.hub.model, visit.request.path_params["model_id"])
+        return await self._page(visit, model, None)
 
     async def _deploy(self, visit: Visit) -> Response:
         for action in ("CreateModel", "CreateEndpointConfig", "CreateEndpoint"):
             visit.require(f"sagemaker:{action}")
-        model_id, form = visit.request.path_params["model_id"], visit.form
+        form = visit.form
+        model = await run_in_threadpool(self._parts.hub.model, visit.request.path_params["model_id"])
         try:
-            deployment = deployment_of(model_id, form)
+            deployment = deployment_of(model.entry.id, form)
             await run_in_threadpool(self._make, deployment)
         except ZerostartError as error:
-            page = await run_in_threadpool(self._model_page, model_id, as_typed(form, error))
-            return self._edge.page(visit.request, page, error_page(error).status)
-        return RedirectResponse(self._edge.renderer.links.endpoint(deployment.name), 303)
+            return await self._page(visit, model, as_typed(form, error), error_page(error).status)
+        links = self._edge.renderer.links
+        return RedirectResponse(link_after_deploying(model.entry, deployment.name, form.get("example", ""), links), 303)
 
     def _make(self, deployment: Deployment) -> None:
         if deployment.output_uri:
             self._parts.store.bucket(parse_uri(deployment.output_uri)[0])
         self._parts.deployments.deploy(deployment)
 
-    def _found(self, chosen: HubChosen) -> Sequence[ModelCard]:
+    async def _page(self, visit: Visit, model: HubModel, form: DeployForm | None, status: int = 200) -> Response:
+        try_it = TryIt()
+        if model.artefact is not None:
+            try_it = await tried(visit, model.entry, self._parts, self._metrics, self._edge.renderer.links)
+        page = await run_in_threadpool(self._model_page, model, form, try_it)
+        return self._edge.page(visit.request, page, status)
+
+    def _found(self, chosen: HubChosen) -> Sequence[HubModel]:
         wanted = HubFilter(
             language=chosen.language or None,
             kind=chosen.kind or None,
@@ -120,10 +148,9 @@ class HubPages:
             found = sorted(found, key=lambda model: model.entry.name.lower())
         if chosen.sort == "small":
             found = sorted(found, key=lambda model: model.entry.parameters_millions or 10**9)
-        return [model_card(model) for model in found]
+        return found
 
-    def _model_page(self, model_id: str, form: DeployForm | None) -> ModelPage:
-        model = self._parts.hub.model(model_id)
+    def _model_page(self, model: HubModel, form: DeployForm | None, try_it: TryIt) -> ModelPage:
         name = form.name if form else self._parts.deployments.free_name(model.entry.id.rpartition("/")[2])
         form = form or DeployForm(name)
         is_wrong = form.error is not None or form.problems
@@ -140,8 +167,11 @@ class HubPages:
             not_isolated=self._parts.models.not_isolated,
             buckets=self._answer_folders(),
             cores=settings.threads or os.cpu_count() or 1,
-            snippets=model_snippets(model.entry.id, snippet_name, "ml.m5.xlarge", settings.region),
-            pull_command=f"zerostart models pull {model.entry.id}",
+            snippets=model_snippets(
+                model.entry.id, _jumpstart_id(model), snippet_name, "ml.m5.xlarge", settings.region
+            ),
+            fetch=fetch_state(self._parts.fetches, model.entry.id),
+            try_it=try_it,
         )
 
     def _answer_folders(self) -> Sequence[str] | None:
@@ -149,30 +179,6 @@ class HubPages:
         if self._parts.settings.storage != "local":
             return None
         return [f"s3://{bucket.name}/answers" for bucket in self._parts.store.buckets()]
-
-
-def featured(models: Sequence[HubModel]) -> Sequence[ModelCard]:
-    """The models for the landing page: those that can be deployed at once, then some of the catalogue."""
-    here = [model for model in models if model.artefact is not None and model.entry.kind == "nli"]
-    by_id = {model.entry.id: model for model in models}
-    chosen = [*here[:3], *(by_id[each] for each in FEATURED if by_id[each] not in here[:3])]
-    return [model_card(model) for model in chosen[:6]]
-
-
-def model_card(model: HubModel) -> ModelCard:
-    """A model as lists show it."""
-    entry = model.entry
-    return ModelCard(
-        id=entry.id,
-        name=entry.name,
-        description=entry.description,
-        languages=languages_shown(entry.languages),
-        size=parameters_shown(entry.parameters_millions),
-        licence=entry.licence,
-        commercial=entry.commercial == "yes",
-        kind=_KIND_NAMES[entry.kind],
-        is_here=model.artefact is not None,
-    )
 
 
 def _facts(model: HubModel) -> Mapping[str, str]:
@@ -194,6 +200,10 @@ def _facts(model: HubModel) -> Mapping[str, str]:
     return facts
 
 
+def _jumpstart_id(model: HubModel) -> str | None:
+    return model.entry.jumpstart[0].id if model.entry.jumpstart else None
+
+
 def _sources(model: HubModel) -> Mapping[str, str]:
     found = {"Original model card": model.entry.card, "Paper": model.entry.paper or ""}
     return {name: address for name, address in found.items() if address.startswith("https://")}
@@ -206,6 +216,19 @@ def _accuracy(model: HubModel) -> Sequence[AccuracyRow]:
         source = urlsplit(address).netloc or each.source
         rows.append(AccuracyRow(each.dataset, each.metric, f"{each.value:.3f}", source, address))
     return rows
+
+
+def _narrowing(chosen: HubChosen) -> dict[str, str]:
+    """What was chosen that leaves models out."""
+    words = {name: getattr(chosen, name) for name in ("words", "language", "size", "licence", "kind")}
+    marks = {name: "on" for name in ("here", "commercial") if getattr(chosen, name)}
+    return {name: value for name, value in words.items() if value} | marks
+
+
+def _shown(number: str) -> int:
+    """How many results the address asks for."""
+    asked = int(number) if number.isascii() and number.isdecimal() and len(number) < 5 else 0
+    return max(_CARDS_OF_A_PAGE, min(asked, _MOST_CARDS))
 
 
 def _languages() -> list[Choice]:

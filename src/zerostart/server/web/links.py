@@ -1,5 +1,6 @@
 """Every address of the pages, in one place."""
 
+from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
 from zerostart.server.web.assets import Assets
@@ -9,6 +10,7 @@ class Links:
     """Where things are. Templates write no address themselves."""
 
     home = "/"
+    running = "/running"
     hub = "/hub"
     endpoints = "/endpoints"
     batch = "/batch"
@@ -36,11 +38,19 @@ class Links:
 
     def hub_search(self, **parameters: str) -> str:
         """The hub with a search done."""
-        return f"{self.hub}?{urlencode(parameters)}"
+        return f"{self.hub}?{urlencode(parameters)}" if parameters else self.hub
 
     def model(self, model_id: str) -> str:
         """A model's page."""
         return f"{self.hub}/models/{quote(model_id)}"
+
+    def fetch(self, model_id: str) -> str:
+        """How far the fetch of a model is, and where it is begun and ended."""
+        return f"{self.hub}/fetches/{quote(model_id)}"
+
+    def try_example(self, model_id: str, number: int) -> str:
+        """A model's page with an example's scores."""
+        return f"{self.model(model_id)}?{urlencode({'example': number})}#try"
 
     def endpoint(self, name: str) -> str:
         """An endpoint's page, with its playground."""
@@ -61,6 +71,14 @@ class Links:
     def update_endpoint(self, name: str) -> str:
         """The form that changes what an endpoint serves."""
         return f"{self.endpoint(name)}/update"
+
+    def played(self, name: str, query: Mapping[str, str]) -> str:
+        """An endpoint's page with its playground filled in."""
+        return f"{self.endpoint(name)}?{urlencode(query)}"
+
+    def texts(self, name: str) -> str:
+        """The playground for many texts."""
+        return f"{self.endpoint(name)}/texts"
 
     def delete_endpoint(self, name: str) -> str:
         """The page that asks before it deletes."""

@@ -1,56 +1,88 @@
 """The playground: a text and labels to an endpoint, as any client's invocation, and the scores as bars."""
 
-import json
 import re
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from urllib.parse import urlencode
+from dataclasses import dataclass, replace
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
+from zerostart.bootstrap.server import ServerParts
 from zerostart.errors import InvalidInput, ZerostartError
 from zerostart.metrics import ControlPlaneMetrics
+from zerostart.models.catalogue import entry_of
 from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE
-from zerostart.server.web.endpoint_contexts import Example, Label, Playground
+from zerostart.server.web.asking import Asked, ask
+from zerostart.server.web.contexts import Choice, Label
+from zerostart.server.web.endpoint_contexts import Example, Playground
 from zerostart.server.web.errors import error_page
+from zerostart.server.web.examples import TextExample, examples_for
 from zerostart.server.web.formats import duration_shown
 from zerostart.server.web.links import Links
-from zerostart.services.invocation import Invocation, InvocationResult, InvocationService
-from zerostart.serving.http import unless_caller_left
+from zerostart.services.invocation import InvocationService
 
-_JSON = "application/json"
-_MOST_LABELS = 200
+MOST_LABELS = 200
 _LONGEST_LINK = 4000
-_EXAMPLES = (
-    ("A support message", "My card was charged twice for the same hotel night.", "billing, booking, complaint, praise"),
-    ("A headline", "The central bank raised interest rates by a quarter of a point.", "economy, sport, travel, health"),
-    ("A resolution", "I want to quit smoking and sleep eight hours a night.", "health, career, travel, money"),
-)
+_SCORER_NAMES = {"": "What suits the model", "nli": "NLI alone", "hybrid": "NLI and embedding"}
 
 
-def typed(name: str, form: Mapping[str, str]) -> Playground:
-    """The playground as a form, or a shared link, filled it."""
+@dataclass(frozen=True)
+class PlayedModel:
+    """What the playground's form has to know of the model behind an endpoint."""
+
+    hypothesis: str = DEFAULT_HYPOTHESIS_TEMPLATE
+    languages: Sequence[str] = ("en",)
+    scorers: Sequence[str] = ()
+
+
+def played_model(parts: ServerParts, endpoint: str) -> PlayedModel:
+    """The model of an endpoint's first variant. Waits for the database. Raises NotFound."""
+    model_id = parts.endpoints.describe_endpoint(endpoint).endpoint.variants[0].model_id
+    entry, scorers = entry_of(model_id), parts.hub.scorers(model_id)
+    if entry is None:
+        return PlayedModel(scorers=scorers)
+    return PlayedModel(entry.hypothesis_template, entry.languages, scorers)
+
+
+def typed(name: str, form: Mapping[str, str], model: PlayedModel) -> Playground:
+    """The playground as a form, or a shared link, filled it; an empty one begins with the model's own hypothesis."""
+    begun = DEFAULT_HYPOTHESIS_TEMPLATE if form.get("text") else model.hypothesis
     return Playground(
         name,
         text=form.get("text", ""),
         labels=form.get("labels", ""),
-        hypothesis=form.get("template", "").strip() or DEFAULT_HYPOTHESIS_TEMPLATE,
+        hypothesis=form.get("template", "").strip() or begun,
         multi_label="multi" in form,
+        scorer=form.get("scorer", "")[:20],
         chips=labels_of(form.get("labels", "")),
+        scorers=[Choice(each, _SCORER_NAMES[each]) for each in ("", *model.scorers)] if model.scorers else (),
     )
 
 
 def labels_of(text: str) -> list[str]:
-    """Labels, one a line; on a single line they are separated by commas. Each once, in order."""
+    """Labels, one a line; on a single line they are separated by commas. Each once, in order.
+
+    The script of the page reads them in the same way.
+    """
     lines = text.strip().splitlines()
     parts: Sequence[str] = lines if len(lines) > 1 else re.split(r"[,;]", text)
     return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
 
 
-def examples(links: Links, name: str) -> Sequence[Example]:
+def examples(links: Links, name: str, model: PlayedModel) -> Sequence[Example]:
     """Texts to try."""
-    return [Example(title, _link(links, Playground(name, text, labels))) for title, text, labels in _EXAMPLES]
+    return [Example(each.title, example_link(links, name, each, model)) for each in examples_for(model.languages)]
+
+
+def example_playground(name: str, example: TextExample, model: PlayedModel) -> Playground:
+    """The playground with an example filled in."""
+    return Playground(
+        name, example.text, ", ".join(example.labels), model.hypothesis, chips=tuple(example.labels), scorers=()
+    )
+
+
+def example_link(links: Links, name: str, example: TextExample, model: PlayedModel) -> str:
+    """The address of the playground with an example filled in."""
+    return _link(links, example_playground(name, example, model))
 
 
 async def played(
@@ -60,54 +92,20 @@ async def played(
     if not asked.text.strip() or not asked.chips:
         return asked
     try:
-        if len(asked.chips) > _MOST_LABELS:
-            raise InvalidInput(f"{len(asked.chips)} labels are too many to play with: give at most {_MOST_LABELS}.")
-        result = await _invoke(request, asked, service, metrics)
-        document = _answer(result)
+        if len(asked.chips) > MOST_LABELS:
+            raise InvalidInput(f"{len(asked.chips)} labels are too many to play with: give at most {MOST_LABELS}.")
+        question = Asked(asked.name, asked.text, asked.chips, asked.hypothesis, asked.multi_label, asked.scorer)
+        answer = await ask(request, question, service, metrics)
     except ZerostartError as error:
         return replace(asked, error=error_page(error).message)
     link = _link(links, asked)
     return replace(
         asked,
-        results=_bars(document, multi_label=asked.multi_label),
-        latency=duration_shown(result.model_latency_s),
-        note=_note(document),
+        results=_bars(answer.document, multi_label=asked.multi_label),
+        latency=duration_shown(answer.latency_s),
+        note=_note(answer.document),
         link=link if len(link) <= _LONGEST_LINK else "",
     )
-
-
-async def _invoke(
-    request: Request,
-    asked: Playground,
-    service: InvocationService,
-    metrics: ControlPlaneMetrics,
-) -> InvocationResult:
-    options = {
-        "candidate_labels": asked.chips,
-        "hypothesis_template": asked.hypothesis,
-        "multi_label": asked.multi_label,
-    }
-    body = json.dumps({"inputs": asked.text, "parameters": options}).encode()
-    started_s = time.monotonic()
-    result = await unless_caller_left(request, service.invoke(Invocation(asked.name, body, _JSON, _JSON)))
-    if result is None:
-        raise ClientDisconnect
-    overhead_s = max(0.0, time.monotonic() - started_s - result.model_latency_s)
-    metrics.invocations.labels(asked.name).inc()
-    metrics.model_latency.labels(asked.name, result.variant).observe(result.model_latency_s)
-    metrics.overhead_latency.labels(asked.name, result.variant).observe(overhead_s)
-    if result.reply.status >= 400:
-        metrics.model_errors.labels(asked.name, str(result.reply.status)).inc()
-        metrics.errors_4xx.labels(asked.name, "ModelError").inc()
-    return result
-
-
-def _answer(result: InvocationResult) -> Mapping[str, object]:
-    """The parsed answer. Raises InvalidInput with the model server's own words if it refused."""
-    document: Mapping[str, object] = json.loads(result.reply.body)
-    if result.reply.status >= 400:
-        raise InvalidInput(str(document.get("message", "The model refused the text.")))
-    return document
 
 
 def _bars(document: Mapping[str, object], *, multi_label: bool) -> Sequence[Label]:
@@ -133,4 +131,6 @@ def _link(links: Links, asked: Playground) -> str:
         query["template"] = asked.hypothesis
     if asked.multi_label:
         query["multi"] = "on"
-    return f"{links.endpoint(asked.name)}?{urlencode(query)}"
+    if asked.scorer:
+        query["scorer"] = asked.scorer
+    return links.played(asked.name, query)

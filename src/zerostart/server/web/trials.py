@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zerostart.server.web.batch_contexts import TriedBatchPage, TriedRecord
-from zerostart.server.web.endpoint_contexts import Label
+from zerostart.server.web.contexts import Label
 from zerostart.server.web.formats import cell_shown, exact_bytes_shown, key_shown, rate_shown, time_shown
 from zerostart.transform.request import TransformRequest
 

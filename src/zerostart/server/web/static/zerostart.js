@@ -1,5 +1,5 @@
-// What no server can do: put text on the clipboard, and tell how far an upload is. Its buttons are shown only where this
-// runs; without it the forms are sent as any other.
+// What no server can do: put text on the clipboard, scroll by what fits, and tell how far an upload is. Copy buttons are
+// shown only where this runs; without it files are sent as by any other form.
 "use strict";
 document.documentElement.classList.add("scripted");
 document.addEventListener("click", async (event) => {
@@ -47,4 +47,12 @@ document.addEventListener("submit", (event) => {
   request.open("POST", form.action);
   request.setRequestHeader("HX-Request", "true");
   request.send(new FormData(form, event.submitter));
+});
+
+document.addEventListener("click", (event) => {
+  const arrow = event.target.closest("[data-scroll]");
+  const row = arrow && document.querySelector(arrow.hash)?.parentElement;
+  if (!row) return;
+  event.preventDefault();
+  row.scrollBy({ left: (arrow.dataset.scroll === "on" ? 0.85 : -0.85) * row.clientWidth });
 });
