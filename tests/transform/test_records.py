@@ -164,6 +164,22 @@ def test_a_record_states_its_own_options_and_the_job_states_the_rest() -> None:
     assert ([label.name for label in second.labels[0]], second.multi_label) == (["c"], False)
 
 
+def test_json_lines_that_are_no_requests_have_their_text_under_a_key() -> None:
+    options = replace(JSON, defaults={"candidate_labels": "a,b"}, text_column="body")
+    lines = [{"body": "one", "inputs": "not this", "multi_label": True}, {"n": 1}, {"body": 2}, ["body"]]
+    content = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    records = list(RecordReader(options).records([content], None, inside=False))
+    asked = records[0].asked
+    assert isinstance(asked, ClassificationRequest)
+    assert asked.texts == ("one",)
+    assert not asked.multi_label
+    assert [record.document for record in records] == lines
+    said = [str(record.asked) for record in records[1:]]
+    assert "has no text under 'body'" in said[0]
+    assert "send a" in said[1]
+    assert "has no text under 'body'" in said[2]
+
+
 def test_csv_with_quoted_line_ends_a_byte_order_mark_and_a_chosen_column() -> None:
     options = replace(PLAIN, content_type="text/csv", text_column="review")
     content = '\ufeffid,review\r\n1,"one\nline, and ""another"""\r\n2,plain\r\n3,\n'.encode()

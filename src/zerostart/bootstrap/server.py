@@ -17,11 +17,13 @@ from zerostart.metadata.database import Database
 from zerostart.models.local_artefacts import LocalArtefacts
 from zerostart.services.arn import Arns
 from zerostart.services.async_invocation import AsyncInvocationService
+from zerostart.services.batch import BatchService
 from zerostart.services.deployment import DeploymentService
 from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
 from zerostart.services.hub import Hub
 from zerostart.services.invocation import InvocationService
+from zerostart.services.job_results import JobResults
 from zerostart.services.jumpstart import JumpStartBucket
 from zerostart.services.logs import LogService
 from zerostart.services.model import ModelService
@@ -57,6 +59,8 @@ class ServerParts:
     invocations: InvocationService
     async_invocations: AsyncInvocationService
     transform_jobs: TransformJobService
+    batches: BatchService
+    job_results: JobResults
     supervisor: Supervisor
     logs: LogService
     arns: Arns
@@ -135,6 +139,8 @@ def build_server_parts(settings: Settings) -> ServerParts:
         invocations=invocations,
         async_invocations=AsyncInvocationService(database, store, invocations, router, settings.max_body_bytes),
         transform_jobs=transform_jobs,
+        batches=BatchService(models, transform_jobs, store),
+        job_results=JobResults(database, store),
         supervisor=supervisor,
         logs=LogService(
             {"/aws/sagemaker/Endpoints/": settings.home / "logs" / "endpoints", "/aws/sagemaker/": job_logs}

@@ -208,7 +208,8 @@ def transform_worker(
     Example: zerostart transform-worker --job my-job --name worker-0
     """
     settings = load_settings()
-    _give_way()
+    if not estimate:  # somebody waits for one, and it is short: behind all other work it would time out
+        _give_way()
     if isolate_for:
         _isolate_worker(settings, isolate_for)
     if not estimate:

@@ -1,13 +1,13 @@
 """zerostart transform: batch jobs, from a file on this machine or from a bucket."""
 
 import json
-import re
 import ssl
 import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,13 +27,11 @@ from zerostart.nli.labels import parse_labels
 from zerostart.nli.profile import Profile, read_profile
 from zerostart.nli.shortlist import written_shortlist
 from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE, HypothesisTemplate
-from zerostart.services.profile import PROFILE_VARIABLE
 from zerostart.settings import load_settings, server_address
+from zerostart.transform.request import BUCKET, TransformRequest, content_type_of, job_name, model_name
 
-_BUCKET = "zerostart-transform"
 _POLL_S = 0.3
 _LARGE_BYTES = 1_000_000
-_CONTENT_TYPES = {".jsonl": "application/jsonlines", ".csv": "text/csv", ".txt": "text/plain"}
 _ENDED = {"Completed", "Failed", "Stopped"}
 
 
@@ -95,37 +93,44 @@ def create(
     multi_label = multi_label or (tuned is not None and tuned.multi_label)
     if tuned is not None:
         _check_profile(tuned, candidates, HypothesisTemplate(template), multi_label, shortlist, scorer)
-    environment = {
-        **({"ZEROSTART_CANDIDATE_LABELS": json.dumps(candidates)} if candidates else {}),
-        "ZEROSTART_HYPOTHESIS_TEMPLATE": template,
-        "ZEROSTART_MULTI_LABEL": "true" if multi_label else "false",
-        "ZEROSTART_ERRORS": "strict" if strict else "collect",
-        **({"ZEROSTART_SHORTLIST": shortlist} if shortlist else {}),
-        **({"ZEROSTART_SCORER": scorer} if scorer else {}),
-    }
-    stem = re.sub(r"[^a-zA-Z0-9]+", "-", Path(input_path.rstrip("/")).stem).strip("-")[:40] or "job"
-    job = name or f"{stem}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+    request = TransformRequest(
+        name=name or job_name(input_path, datetime.now(UTC)),
+        model_name=model_name(model),
+        input_uri=input_path,
+        content_type=content_type_of(input_path) or "application/jsonlines",
+        output_uri=output,
+        labels=candidates,
+        template=template,
+        multi_label=multi_label,
+        collect_errors=not strict,
+        scorer=scorer,
+        shortlist=shortlist,
+        workers=workers,
+    )
     with aws_errors():
         if tuned is not None:
-            environment[PROFILE_VARIABLE] = carried(tuned, job)
+            request = replace(request, profile=carried(tuned, request.name))
         if input_path.startswith("s3://"):
             if not output.startswith("s3://"):
                 raise InvalidInput("Results of objects go to objects: give --output s3://bucket/prefix.")
-            kind = _CONTENT_TYPES.get(Path(input_path).suffix.lower(), "application/jsonlines")
-            if kind == "text/csv":
-                environment["ZEROSTART_TEXT_COLUMN"] = text_column
-            asked = _request(job, model, (input_path, kind), output, workers, environment)
-            _make_model(asked["ModelName"], model)
-            _estimate(asked, dry_run=dry_run)
+            if request.content_type == "text/csv":
+                request = replace(request, text_column=text_column)
+            _make_model(request.model_name, model)
+            _estimate(request.asked(), dry_run=dry_run)
             if not dry_run:
-                _run(asked)
+                _run(request.asked())
             return
         if not candidates:
             raise InvalidInput("Name the labels: --labels a,b,c, or --label for each.")
-        place = f"s3://{_BUCKET}/{job}/in.jsonl", "application/jsonlines"
-        asked = _request(job, model, place, f"s3://{_BUCKET}/{job}/out", workers, environment)
-        _make_model(asked["ModelName"], model)
-        _classify_file(asked, TextFile(input_path, text_column), output, candidates, tuned, dry_run=dry_run)
+        place = f"s3://{BUCKET}/{request.name}"
+        uploaded = replace(
+            request,
+            input_uri=f"{place}/in.jsonl",
+            content_type="application/jsonlines",
+            output_uri=f"{place}/out",
+        )
+        _make_model(request.model_name, model)
+        _classify_file(uploaded.asked(), TextFile(input_path, text_column), output, candidates, tuned, dry_run=dry_run)
 
 
 def _classify_file(
@@ -151,7 +156,7 @@ def _classify_file(
             _run(asked)
         except (KeyboardInterrupt, _ServerGone) as error:
             when = " when the server runs again" if isinstance(error, _ServerGone) else ""
-            typer.echo(f"Job {job} goes on{when}; its results will be s3://{_BUCKET}/{job}/out/in.jsonl.out", err=True)
+            typer.echo(f"Job {job} goes on{when}; its results will be s3://{BUCKET}/{job}/out/in.jsonl.out", err=True)
             raise
         _download(source, f"{job}/out/in.jsonl.out", target, labels, profile)
     _clean_up(f"{job}/")
@@ -255,25 +260,6 @@ def _make_model(name: str, model: str) -> None:
             raise
 
 
-def _request(
-    job: str, model: str, source: tuple[str, str], output: str, workers: int, environment: dict[str, str]
-) -> dict[str, Any]:
-    """What CreateTransformJob is asked."""
-    uri, content_type = source
-    return {
-        "TransformJobName": job,
-        "ModelName": re.sub(r"[^a-zA-Z0-9]+", "-", f"transform-{model}").strip("-")[:63],
-        "Environment": environment,
-        "TransformInput": {
-            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}},
-            "ContentType": content_type,
-            "SplitType": "Line",
-        },
-        "TransformOutput": {"S3OutputPath": output, "AssembleWith": "Line"},
-        "TransformResources": {"InstanceType": "ml.m5.xlarge", "InstanceCount": workers},
-    }
-
-
 def _estimate(asked: dict[str, Any], *, dry_run: bool) -> None:
     """Say what the job is expected to take; a dry run shows the first records too."""
     found = _own_api("estimate", json.dumps(asked).encode())
@@ -288,8 +274,8 @@ def _estimate(asked: dict[str, Any], *, dry_run: bool) -> None:
 
 def _upload(source: TextFile, key: str) -> int:
     client = s3()
-    if all(each["Name"] != _BUCKET for each in client.list_buckets()["Buckets"]):
-        client.create_bucket(Bucket=_BUCKET)
+    if all(each["Name"] != BUCKET for each in client.list_buckets()["Buckets"]):
+        client.create_bucket(Bucket=BUCKET)
     with tempfile.TemporaryFile() as file:
         for record in source.records():
             if record.text.strip():
@@ -298,13 +284,13 @@ def _upload(source: TextFile, key: str) -> int:
             raise InvalidInput(f"{source.path} holds no text.")
         size = file.tell()
         file.seek(0)
-        client.upload_fileobj(file, _BUCKET, key)
+        client.upload_fileobj(file, BUCKET, key)
     return size
 
 
 def _download(source: TextFile, key: str, output: Path, labels: list[str], profile: Profile | None) -> None:
     """The answers beside the records of the file, which are in the same order; blank texts were not sent."""
-    body = s3().get_object(Bucket=_BUCKET, Key=key)["Body"]
+    body = s3().get_object(Bucket=BUCKET, Key=key)["Body"]
     answers: Iterator[bytes] = body.iter_lines()
     done = blank = failed = 0
     with writer(output, source, labels, profile) as write:
@@ -325,8 +311,8 @@ def _download(source: TextFile, key: str, output: Path, labels: list[str], profi
 
 def _clean_up(prefix: str) -> None:
     client = s3()
-    for each in client.list_objects_v2(Bucket=_BUCKET, Prefix=prefix).get("Contents", ()):
-        client.delete_object(Bucket=_BUCKET, Key=each["Key"])
+    for each in client.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", ()):
+        client.delete_object(Bucket=BUCKET, Key=each["Key"])
 
 
 def _watch(job: str) -> None:

@@ -10,6 +10,7 @@ from zerostart.errors import InvalidInput
 
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 LONGEST_KEY_BYTES = 1024
+LARGEST_OBJECT_BYTES = 5 * 1024**3  # that is written at once; S3's limit
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ class TransformEstimate:
 
 
 def estimate(store: ObjectStore, options: TransformOptions, classifier: BulkClassifier) -> TransformEstimate:
-    """Read the beginning of the first object, and classify records of it for a second. Raises InvalidInput, NotFound.
+    """Read the beginning of the first object, and classify records of it for a second, but those that are shown in any
+    case. Raises InvalidInput, NotFound.
 
     The time is that of workers which have the machine to themselves.
     """
@@ -50,7 +51,7 @@ def estimate(store: ObjectStore, options: TransformOptions, classifier: BulkClas
     answers: list[Answer] = []
     for answer in classifier.classify_each(record.asked for record in records):
         answers.append(answer)
-        if time.perf_counter() - started_s > _LONGEST_S:
+        if len(answers) >= _SHOWN and time.perf_counter() - started_s > _LONGEST_S:
             break
     rate = len(answers) / max(time.perf_counter() - started_s, 1e-6)
     first = [_shown(record, answer) for record, answer in zip(records[:_SHOWN], answers, strict=False)]

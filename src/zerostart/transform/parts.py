@@ -53,6 +53,13 @@ def part_location(job: TransformJob, part: str) -> tuple[str, str]:
     return bucket, f"{_PARTS}{job.name}/{part}"
 
 
+def output_location(job: TransformJob, file: TransformFile) -> tuple[str, str, str]:
+    """The bucket of a file's output, its key, and that of the errors, which is there if there are any."""
+    bucket, prefix = parse_uri(job.options.output_uri)
+    key = "/".join(filter(None, (prefix.rstrip("/"), file.name)))
+    return bucket, f"{key}.out", f"{key}.err.jsonl"
+
+
 def jobs_with_parts(store: ObjectStore, jobs: Iterable[TransformJob]) -> Iterator[TransformJob]:
     """Those of the jobs that left parts, where their buckets can be read."""
     by_bucket: dict[str, dict[str, TransformJob]] = {}
@@ -69,14 +76,13 @@ def jobs_with_parts(store: ObjectStore, jobs: Iterable[TransformJob]) -> Iterato
 
 def put_together(store: ObjectStore, job: TransformJob, file: TransformFile, shards: list[TransformShard]) -> None:
     """Write a file's output, and its errors if it has any, from the parts; each appears whole."""
-    bucket, prefix = parse_uri(job.options.output_uri)
-    key = "/".join(filter(None, (prefix.rstrip("/"), file.name)))
+    bucket, key, errors_key = output_location(job, file)
     options = job.options
     kind = "application/jsonlines" if options.assemble_lines else "application/json"
     kind = options.accept if options.accept in TABLES else kind
     attributes = ObjectAttributes(content_type=kind, kms_key_id=options.kms_key_id)
     pieces = (piece for shard in shards for piece in _part_pieces(store, job, shard.part or ""))
-    with store.writer(bucket, f"{key}.out", attributes) as output:
+    with store.writer(bucket, key, attributes) as output:
         if options.accept in TABLES:
             write_table(options, pieces, output)
         else:
@@ -84,9 +90,7 @@ def put_together(store: ObjectStore, job: TransformJob, file: TransformFile, sha
                 output.write(piece)
         output.commit()
     if any(shard.failed for shard in shards):
-        with store.writer(
-            bucket, f"{key}.err.jsonl", replace(attributes, content_type="application/jsonlines")
-        ) as errors:
+        with store.writer(bucket, errors_key, replace(attributes, content_type="application/jsonlines")) as errors:
             before = 0
             for shard in shards:
                 if shard.failed:
@@ -95,7 +99,7 @@ def put_together(store: ObjectStore, job: TransformJob, file: TransformFile, sha
                 before += shard.lines
             errors.commit()
     else:
-        store.delete(bucket, f"{key}.err.jsonl")  # an earlier job's, which would be taken for this one's
+        store.delete(bucket, errors_key)  # an earlier job's, which would be taken for this one's
 
 
 def remove_parts(store: ObjectStore, job: TransformJob) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zerostart.errors import InvalidInput, ZerostartError
+from zerostart.errors import InvalidInput, ZerostartError, shortened
 from zerostart.metadata.transform_job import TransformOptions
 from zerostart.nli.classification import Classification, ClassificationRequest
 from zerostart.nli.profile import parse_profile
@@ -99,7 +99,17 @@ class RecordReader:
             document = parse_document(line.content)
         except InvalidInput as error:
             return Record(line.number, line.content.decode("utf-8", "replace"), error)
-        return self._parsed(line.number, document, document)
+        if self._options.text_column is None:
+            return self._parsed(line.number, document, document)
+        return self._with_text_at(self._options.text_column, line.number, document)
+
+    def _with_text_at(self, key: str, line: int, document: Any) -> Record:
+        """A record that is no request, but holds a text under a key."""
+        text = document.get(key) if isinstance(document, Mapping) else None
+        if text is None:
+            error = InvalidInput(f"The record has no text under {shortened(key)}: name its key, or leave it out.")
+            return Record(line, document, error)
+        return self._parsed(line, document, {"inputs": text, **self._options.defaults})
 
     def _parsed(self, line: int, document: Any, asked: Any) -> Record:
         try:

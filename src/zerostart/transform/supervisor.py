@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,7 +100,7 @@ class Supervisor:
         """Have a worker tell what a job is expected to take, see TransformEstimate. Raises what the worker says."""
         asked = json.dumps({"model_id": model_id, "options": asdict(options)}).encode()
         try:
-            with self._estimating:
+            with self._estimating_alone():
                 told = subprocess.run(
                     [*self._command(model_id), "--estimate"],
                     input=asked,
@@ -118,6 +119,15 @@ class Supervisor:
         if "refused" in document:
             raise InvalidInput(document["refused"])
         return document
+
+    @contextmanager
+    def _estimating_alone(self) -> Iterator[None]:
+        if not self._estimating.acquire(timeout=_ESTIMATE_S):
+            raise Overloaded("Others are having their jobs estimated: try again in a minute.")
+        try:
+            yield
+        finally:
+            self._estimating.release()
 
     def _run(self) -> None:
         self._clean_up()

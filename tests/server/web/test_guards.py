@@ -19,6 +19,9 @@ PAGES = (
     "/endpoints/shared",
     "/endpoints/shared/texts",
     "/endpoints/shared/delete",
+    "/batch",
+    "/batch/new",
+    "/buckets",
 )
 
 

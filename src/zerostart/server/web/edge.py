@@ -106,8 +106,11 @@ class WebEdge:
 
         return answer
 
-    def signed_in(self, handler: VisitHandler) -> Handler:
-        """For those who are signed in; others are led to the sign-in page, and then back."""
+    def signed_in(self, handler: VisitHandler, *, reads_form: bool = True) -> Handler:
+        """For those who are signed in; others are led to the sign-in page, and then back.
+
+        A handler whose form is not read for it has files in it, and checks the form's token itself: `check_form`.
+        """
 
         async def answer(request: Request) -> Response:
             found = self._session(request)
@@ -118,8 +121,9 @@ class WebEdge:
             form: Mapping[str, str] = {}
             if request.method == "POST":
                 check_origin(request)
-                form = await self.form(request)
-                self.check_token(form, session.form_token)
+                if reads_form:
+                    form = await self.form(request)
+                    self.check_token(form, session.form_token)
             return await handler(Visit(request, caller, form))
 
         return self.guarded(answer)
@@ -132,6 +136,10 @@ class WebEdge:
         """Raise ForeignForm unless the form carries the token."""
         if not hmac.compare_digest(form.get(FORM_TOKEN, "").encode(), token.encode()):
             raise ForeignForm("The form is of another session, so nothing was done: load the page again and resend it.")
+
+    def check_form(self, request: Request, form: Mapping[str, str]) -> None:
+        """Raise ForeignForm unless the form carries the token of the session of this request."""
+        self.check_token(form, self.shell(request).form_token)
 
     def page(self, request: Request, page: Page, status: int = 200) -> Response:
         """A page as an answer."""

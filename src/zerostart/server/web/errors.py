@@ -15,12 +15,17 @@ class WrongHost(errors.ZerostartError):
     """The pages were asked for under a name that is not this server's."""
 
 
+class StoreClosed(errors.ZerostartError):
+    """Buckets are not reached through this server."""
+
+
 class TooManyAttempts(errors.ZerostartError):
     """Somebody guesses."""
 
 
 _STATUSES: Mapping[type[Exception], tuple[int, str]] = {
     AccessDenied: (403, "You may not do this"),
+    StoreClosed: (403, "Not through this server"),
     ForeignForm: (403, "The form was not accepted"),
     WrongHost: (421, "Wrong address"),
     TooManyAttempts: (429, "Too many attempts"),
@@ -29,6 +34,8 @@ _STATUSES: Mapping[type[Exception], tuple[int, str]] = {
     errors.InvalidInput: (400, "That does not fit"),
     errors.NotFound: (404, "Not found"),
     errors.AlreadyExists: (409, "The name is taken"),
+    errors.NotEmpty: (409, "It is not empty"),
+    errors.PreconditionFailed: (409, "It changed meanwhile"),
     errors.LimitExceeded: (409, "There is no room for more"),
     errors.InvalidArtefact: (409, "The model cannot be used"),
     errors.NotUpdatable: (409, "Not now"),

@@ -13,6 +13,8 @@ from zerostart.bootstrap.server import ServerParts
 from zerostart.credentials import AccessKey
 from zerostart.metrics import ControlPlaneMetrics
 from zerostart.server.web.assets import Assets
+from zerostart.server.web.batch_pages import BatchPages
+from zerostart.server.web.bucket_pages import BucketPages
 from zerostart.server.web.edge import WebEdge
 from zerostart.server.web.endpoint_pages import EndpointPages
 from zerostart.server.web.endpoint_rows import EndpointViews
@@ -21,6 +23,9 @@ from zerostart.server.web.history import History
 from zerostart.server.web.home_pages import HomePages
 from zerostart.server.web.hub_pages import HubPages
 from zerostart.server.web.links import Links
+from zerostart.server.web.new_batch import NewBatchPages
+from zerostart.server.web.object_pages import ObjectPages
+from zerostart.server.web.page_store import PageStore
 from zerostart.server.web.rendering import Renderer
 from zerostart.server.web.sessions import Sessions
 from zerostart.server.web.settings_pages import SettingsPages
@@ -58,6 +63,11 @@ class WebFace:
         self._endpoints = EndpointPages(self._edge, parts, self._views, self._history, metrics)
         self._updates = UpdatePages(self._edge, parts)
         self._settings = SettingsPages(self._edge, parts, keys, uses)
+        store = PageStore(parts)
+        self._buckets = BucketPages(self._edge, store)
+        self._objects = ObjectPages(self._edge, store)
+        self._new_batch = NewBatchPages(self._edge, parts, store)
+        self._batch = BatchPages(self._edge, parts, store)
 
     async def run(self) -> None:
         """Follow what endpoints do, for ever."""
@@ -75,6 +85,10 @@ class WebFace:
             *self._endpoints.routes(),
             *self._updates.routes(),
             *self._settings.routes(),
+            *self._buckets.routes(),
+            *self._objects.routes(),
+            *self._new_batch.routes(),
+            *self._batch.routes(),
         ]
 
     @staticmethod

@@ -1,5 +1,6 @@
 """Numbers and times as people read them."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -16,11 +17,41 @@ def bytes_shown(size: int) -> str:
     return f"{size / 1e6:.0f} MB" if size >= 1_000_000 else f"{max(1, size // 1000)} kB"
 
 
+def exact_bytes_shown(size: int) -> str:
+    """A size, to the byte where it is small, such as "312 bytes"."""
+    return bytes_shown(size) if size >= 10_000 else f"{size:,} byte{'s' if size != 1 else ''}"
+
+
+def key_shown(key: str) -> str:
+    """A key, or a part of one, with what cannot be seen, or turns the direction of what is written, escaped."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in key)
+
+
+def cell_shown(value: object, most: int = 240) -> str:
+    """A value of a table, cut where it is long."""
+    text = value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= most else f"{text[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
 def duration_shown(seconds: float) -> str:
     """A latency, such as "4.2 ms"."""
     if seconds >= 1:
         return f"{seconds:.1f} s"
     return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f} ms"
+
+
+def time_shown(seconds: float) -> str:
+    """How long something takes, such as "3 min"."""
+    if seconds < 1:
+        return "under a second"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+
+
+def rate_shown(per_s: float) -> str:
+    """Records a second."""
+    return f"{per_s:,.0f}/s" if per_s >= 10 else f"{per_s:.1f}/s"
 
 
 def ago(moment: datetime, now: datetime | None = None) -> str:

@@ -13,6 +13,12 @@ class Links:
     running = "/running"
     hub = "/hub"
     endpoints = "/endpoints"
+    batch = "/batch"
+    new_batch = "/batch/new"
+    set_up_batch = "/batch/new/columns"
+    try_batch = "/batch/new/try"
+    start_batch = "/batch/new/start"
+    buckets = "/buckets"
     settings = "/settings"
     keys = "/settings/keys"
     places = "/settings/places"
@@ -85,6 +91,55 @@ class Links:
     def endpoints_from(self, token: str) -> str:
         """A further page of the list of endpoints."""
         return f"{self.endpoints}?{urlencode({'from': token})}"
+
+    def batch_from(self, token: str) -> str:
+        """A further page of the list of batch jobs."""
+        return f"{self.batch}?{urlencode({'from': token})}"
+
+    def new_batch_of(self, **chosen: str) -> str:
+        """The form of a new batch job with something chosen: `model`, `input`."""
+        return f"{self.new_batch}?{urlencode(chosen)}"
+
+    def set_up_batch_of(self, model_id: str, uri: str) -> str:
+        """The second step of a new batch job."""
+        return f"{self.set_up_batch}?{urlencode({'model': model_id, 'input': uri})}"
+
+    def job(self, name: str) -> str:
+        """A batch job's page."""
+        return f"{self.batch}/jobs/{quote(name, safe='')}"
+
+    def stop_job(self, name: str) -> str:
+        """The page that asks before it stops a job."""
+        return f"{self.job(name)}/stop"
+
+    def job_results(self, name: str, form: str) -> str:
+        """All results of a job, as `csv` or `jsonl`."""
+        return f"{self.job(name)}/results.{form}"
+
+    def bucket(self, name: str, prefix: str = "", start: str = "") -> str:
+        """What is in a bucket under a prefix; `start` is where a further page of it begins."""
+        query = {key: value for key, value in (("prefix", prefix), ("from", start)) if value}
+        return f"{self.buckets}/{quote(name, safe='')}" + (f"?{urlencode(query)}" if query else "")
+
+    def upload(self, bucket: str) -> str:
+        """Where files are sent to."""
+        return f"{self.bucket(bucket)}/upload"
+
+    def delete_bucket(self, name: str) -> str:
+        """The page that asks before it deletes a bucket."""
+        return f"{self.bucket(name)}/delete"
+
+    def object(self, bucket: str, key: str) -> str:
+        """An object's page. The key is in the query: browsers take `..` and `//` of a path away."""
+        return f"{self.bucket(bucket)}/object?{urlencode({'key': key})}"
+
+    def download(self, bucket: str, key: str) -> str:
+        """An object as a file."""
+        return f"{self.bucket(bucket)}/download?{urlencode({'key': key})}"
+
+    def delete_object(self, bucket: str, key: str) -> str:
+        """The page that asks before it deletes an object."""
+        return f"{self.bucket(bucket)}/delete-object?{urlencode({'key': key})}"
 
 
 def local_path(path: str) -> str:

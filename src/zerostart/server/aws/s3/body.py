@@ -16,8 +16,8 @@ from starlette.requests import Request
 
 from zerostart.server.aws.s3.authentication import UNSIGNED_PAYLOAD, Signer, chunk_signature, trailer_signature
 from zerostart.server.aws.s3.errors import S3Error
+from zerostart.storage.base import LARGEST_OBJECT_BYTES
 
-LARGEST_OBJECT_BYTES = 5 * 1024**3
 _LONGEST_LINE_BYTES = 8192
 _LARGEST_SIGNED_CHUNK_BYTES = 16 * 1024 * 1024
 _HASH = re.compile(r"[0-9a-f]{64}")

@@ -23,11 +23,12 @@ from zerostart.server.aws.s3.headers import (
     unmet_condition,
     write_condition,
 )
-from zerostart.server.aws.s3.listing import after, encoder, entries, listed, page_size, start_of, token_of
+from zerostart.server.aws.s3.listing import encoder, entries, page_size, start_of, token_of
 from zerostart.server.aws.s3.xml import parse, xml_response
 from zerostart.services.arn import ACCOUNT_ID
 from zerostart.storage.base import ObjectReader, ObjectStore, StoredBucket, StoredObject
 from zerostart.storage.generated import GeneratedObjects
+from zerostart.storage.listing import after, listed
 
 _OWNER = {"ID": ACCOUNT_ID, "DisplayName": "zerostart"}
 _XML_BYTES = 4 * 1024 * 1024
