@@ -12,6 +12,7 @@ from zerostart.hosting.isolation import reason_not_to_isolate
 from zerostart.hosting.local import LocalLauncher
 from zerostart.hosting.reconciler import Pace, Reconciler
 from zerostart.hosting.router import Router
+from zerostart.hosting.sleep import Sleep
 from zerostart.metadata.database import Database
 from zerostart.models.local_artefacts import LocalArtefacts
 from zerostart.services.arn import Arns
@@ -78,9 +79,11 @@ def build_server_parts(settings: Settings) -> ServerParts:
     pace = Pace(
         start_timeout_s=settings.start_timeout_s,
         drain_grace_s=settings.drain_grace_s,
-        serverless_idle_s=settings.serverless_idle_s,
     )
-    reconciler = Reconciler(database, launcher, router, cores=cores, pace=pace)
+    sleep = Sleep(
+        database, router, idle_timeout_s=settings.idle_timeout_s, serverless_idle_s=settings.serverless_idle_s
+    )
+    reconciler = Reconciler(database, launcher, router, sleep, cores=cores, pace=pace)
     invocations = InvocationService(router, reconciler, settings.invocation_timeout_s)
     max_instances = settings.max_instances or max(4, 2 * cores)
     job_logs = settings.home / "logs" / "jobs"

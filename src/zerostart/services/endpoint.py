@@ -27,6 +27,7 @@ from zerostart.metadata.model import get_model
 from zerostart.metadata.rows import Page, PageRequest
 from zerostart.metadata.tag import delete_tags, put_tags
 from zerostart.services.arn import Arns
+from zerostart.services.idle import idle_timeout_s
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,14 @@ class EndpointService:
                 raise NotFound(f'Could not find model "{self._arns.of("model", variant.model_name)}".')
             values = {each.name: getattr(variant, each.name) for each in fields(ProductionVariant)}
             isolated = bool(model.asked.get("EnableNetworkIsolation"))
-            resolved.append(DeployedVariant(**values, model_id=model.model_id, network_isolation=isolated))
+            resolved.append(
+                DeployedVariant(
+                    **values,
+                    model_id=model.model_id,
+                    network_isolation=isolated,
+                    idle_timeout_s=idle_timeout_s(model.asked),
+                )
+            )
         return tuple(resolved)
 
     def _check_limit(self, connection: Connection) -> None:
