@@ -15,16 +15,21 @@ from zerostart.hosting.router import Router
 from zerostart.hosting.sleep import Sleep
 from zerostart.metadata.database import Database
 from zerostart.models.local_artefacts import LocalArtefacts
+from zerostart.services.activity import ActivityService
 from zerostart.services.arn import Arns
 from zerostart.services.async_invocation import AsyncInvocationService
+from zerostart.services.clean_up import CleanUpService
 from zerostart.services.deployment import DeploymentService
 from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
 from zerostart.services.hub import Hub
+from zerostart.services.inventory import Inventory, Places
 from zerostart.services.invocation import InvocationService
 from zerostart.services.jumpstart import JumpStartBucket
+from zerostart.services.ledger import Ledger
 from zerostart.services.logs import LogService
 from zerostart.services.model import ModelService
+from zerostart.services.proof import ProofService
 from zerostart.services.tag import TagService
 from zerostart.services.transform_job import TransformJobService
 from zerostart.settings import PREFIX, Settings, instance_environment
@@ -54,6 +59,11 @@ class ServerParts:
     async_invocations: AsyncInvocationService
     transform_jobs: TransformJobService
     supervisor: Supervisor
+    activity: ActivityService
+    ledger: Ledger
+    inventory: Inventory
+    clean_up: CleanUpService
+    proof: ProofService
     logs: LogService
     arns: Arns
     store: ObjectStore
@@ -115,6 +125,13 @@ def build_server_parts(settings: Settings) -> ServerParts:
     endpoint_configs = EndpointConfigService(database, arns)
     endpoints = EndpointService(database, router, arns, reconciler.wake, max_instances)
     tags = TagService(database)
+    activity = ActivityService(database, router, sleep, reconciler.wake)
+    places = Places(
+        endpoint_logs=settings.home / "logs" / "endpoints",
+        job_logs=job_logs / "TransformJobs",
+        buckets=settings.home / "buckets" if settings.storage == "local" else None,
+        cache=settings.cache_folder,
+    )
     return ServerParts(
         settings=settings,
         database=database,
@@ -130,6 +147,22 @@ def build_server_parts(settings: Settings) -> ServerParts:
         async_invocations=AsyncInvocationService(database, store, invocations, router, settings.max_body_bytes),
         transform_jobs=transform_jobs,
         supervisor=supervisor,
+        activity=activity,
+        ledger=Ledger(database, reconciler.instances, supervisor.running),
+        inventory=Inventory(database, activity, artefacts, places),
+        clean_up=CleanUpService(
+            database,
+            store,
+            artefacts,
+            places,
+            models,
+            endpoint_configs,
+            endpoints,
+            transform_jobs,
+            supervisor.running,
+            store.remove_left_overs if isinstance(store, LocalStore) else None,
+        ),
+        proof=ProofService(database, store, places, launcher.folder, reconciler.instances, supervisor.running),
         logs=LogService(
             {"/aws/sagemaker/Endpoints/": settings.home / "logs" / "endpoints", "/aws/sagemaker/": job_logs}
         ),

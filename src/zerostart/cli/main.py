@@ -5,7 +5,7 @@ import sys
 import typer
 
 from zerostart import __version__
-from zerostart.cli import classify, endpoints, keys, models, run, serve, transform, ui
+from zerostart.cli import classify, clean_up, costs, endpoints, keys, models, run, serve, transform, ui
 from zerostart.errors import ZerostartError
 
 app = typer.Typer(
@@ -20,6 +20,8 @@ app = typer.Typer(
 classify.register(app)
 serve.register(app)
 endpoints.register(app)
+clean_up.register(app)
+costs.register(app)
 models.register(app)
 keys.register(app)
 transform.register(app)

@@ -20,6 +20,11 @@ def list_tags(connection: Connection, arn: str) -> dict[str, str]:
     return {row.key: row.value for row in rows}
 
 
+def tagged(connection: Connection, key: str) -> dict[str, str]:
+    """The values of a tag by the ARNs that have it."""
+    return {row.arn: row.value for row in connection.execute(select(tags).where(tags.c.key == key))}
+
+
 def delete_tags(connection: Connection, arn: str, keys: Iterable[str] | None = None) -> None:
     """Remove the tags of `keys`, or all."""
     query = delete(tags).where(tags.c.arn == arn)
