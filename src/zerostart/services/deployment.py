@@ -9,6 +9,7 @@ from zerostart.metadata.endpoint_config import ProductionVariant
 from zerostart.services.arn import ACCOUNT_ID, Arns
 from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
+from zerostart.services.idle import VARIABLE
 from zerostart.services.model import ModelService
 from zerostart.services.tag import TagService
 
@@ -30,6 +31,7 @@ class Deployment:
     instance_type: str = "ml.m5.xlarge"
     network_isolation: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
+    idle_timeout_s: float | None = None
 
     def __post_init__(self) -> None:
         if _NAME.fullmatch(self.name) is None:
@@ -147,6 +149,8 @@ def _found(call: Callable[[str], object], name: str) -> bool:
 def _asked_model(deployment: Deployment) -> Mapping[str, object]:
     """The same in AWS's words, for those who ask DescribeModel."""
     environment = {"HF_MODEL_ID": deployment.model_id, "HF_TASK": "zero-shot-classification"}
+    if deployment.idle_timeout_s is not None:
+        environment[VARIABLE] = f"{deployment.idle_timeout_s:.15g}"
     return {
         "ModelName": deployment.name,
         "ExecutionRoleArn": _ROLE,

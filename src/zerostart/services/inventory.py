@@ -140,7 +140,7 @@ class Inventory:
             for folder in sorted(root.glob("*")):
                 if folder.name not in names:
                     thing = Thing(Kind.LOGS, f"{kind.value}/{folder.name}")
-                    found.append(Listed(thing, "of what was deleted", disk_bytes=self._log_bytes(thing)))
+                    found.append(Listed(thing, "", disk_bytes=self._log_bytes(thing)))
         return found
 
     def _log_bytes(self, thing: Thing) -> int:

@@ -76,6 +76,8 @@ class EndpointRow:
     p99: str
     errors: int
     created: str
+    idle: str
+    is_asleep: bool
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,7 @@ class DeployForm:
     instance_type: str = "ml.m5.xlarge"
     isolation: bool = False
     tags: str = ""
+    idle: str = ""
     error: str | None = None
 
 
@@ -177,6 +180,7 @@ class ModelPage(Page):
     card_html: Markup
     form: DeployForm
     instance_types: Sequence[Choice]
+    idle_times: Sequence[Choice]
     not_isolated: str | None
     snippets: Sequence[Snippet]
     pull_command: str

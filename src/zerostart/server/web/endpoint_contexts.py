@@ -93,6 +93,7 @@ class EndpointDetails:
     arn: str
     config_name: str
     failure_reason: str | None
+    sleeps_after: str
     variants: Sequence[VariantRow]
     instances: Sequence[InstanceRow]
     log: Sequence[LogLine]

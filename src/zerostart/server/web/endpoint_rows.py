@@ -10,11 +10,10 @@ from zerostart.metadata.endpoint import DeployedVariant, Endpoint, EndpointStatu
 from zerostart.metadata.rows import PageRequest
 from zerostart.server.web.contexts import EndpointRow
 from zerostart.server.web.endpoint_contexts import EndpointDetails, InstanceRow, LogLine, VariantRow
-from zerostart.server.web.formats import ago, bytes_shown, duration_shown
+from zerostart.server.web.formats import NOTHING, ago, bytes_shown, duration_shown, span_shown
 from zerostart.server.web.traffic import TrafficWatch
 from zerostart.services.logs import LogEvent, Span
 
-_NOTHING = "\N{EN DASH}"
 _LOG_LINES = 60
 _LOG_GROUP = "/aws/sagemaker/Endpoints/"
 _READY = (EndpointStatus.IN_SERVICE, EndpointStatus.UPDATING, EndpointStatus.SYSTEM_UPDATING)
@@ -36,33 +35,35 @@ class EndpointViews:
     def details(self, name: str) -> EndpointDetails:
         """All of one endpoint. Raises NotFound."""
         endpoint = self.parts.endpoints.describe_endpoint(name).endpoint
+        timeout_s = self.parts.activity.of(endpoint).idle_timeout_s
         return EndpointDetails(
             row=self._row(endpoint),
             arn=self.parts.arns.of("endpoint", name),
             config_name=endpoint.config_name,
             failure_reason=endpoint.failure_reason,
+            sleeps_after=span_shown(timeout_s) if timeout_s is not None else "",
             variants=[self._variant(name, each) for each in endpoint.variants],
             instances=self._instances(name),
             log=self._log(name),
         )
 
     def _row(self, endpoint: Endpoint) -> EndpointRow:
-        traffic = self.traffic.of(endpoint.name)
-        instances = [each for variant in self.parts.router.variants(endpoint.name) for each in variant.instances]
-        memory = sum(instance.memory_bytes() for instance in instances)
+        traffic, activity = self.traffic.of(endpoint.name), self.parts.activity.of(endpoint)
         wanted = sum(variant.instance_count for variant in endpoint.variants)
         return EndpointRow(
             name=endpoint.name,
             status=endpoint.status.value,
             is_ready=endpoint.status in _READY,
             models=", ".join(dict.fromkeys(variant.model_id for variant in endpoint.variants)),
-            instances=f"{len(instances)} of {wanted}",
-            memory=bytes_shown(memory) if memory else _NOTHING,
+            instances=f"{activity.instances} of {wanted}",
+            memory=bytes_shown(activity.memory_bytes) if activity.memory_bytes else NOTHING,
             requests_per_minute=f"{traffic.requests_per_minute:,.0f}",
             p50=_latency(traffic.p50_s),
             p99=_latency(traffic.p99_s),
             errors=traffic.errors,
             created=ago(endpoint.created_at),
+            idle=span_shown(activity.idle_s),
+            is_asleep=activity.is_asleep,
         )
 
     def _variant(self, endpoint: str, variant: DeployedVariant) -> VariantRow:
@@ -99,7 +100,7 @@ class EndpointViews:
 
 
 def _latency(seconds: float | None) -> str:
-    return _NOTHING if seconds is None else duration_shown(seconds)
+    return NOTHING if seconds is None else duration_shown(seconds)
 
 
 def _log_line(event: LogEvent) -> LogLine:

@@ -13,6 +13,7 @@ from zerostart.bootstrap.server import ServerParts
 from zerostart.credentials import AccessKey
 from zerostart.metrics import ControlPlaneMetrics
 from zerostart.server.web.assets import Assets
+from zerostart.server.web.clean_up_pages import CleanUpPages
 from zerostart.server.web.contexts import HomePage, InvokerHomePage
 from zerostart.server.web.edge import Visit, WebEdge
 from zerostart.server.web.endpoint_pages import EndpointPages
@@ -48,6 +49,7 @@ class WebFace:
         self._sign_in = SignIn(self._edge, sessions, keys, parts.settings.sign_in_folder)
         self._hub = HubPages(self._edge, parts)
         self._endpoints = EndpointPages(self._edge, parts, self._views, metrics)
+        self._clean_up = CleanUpPages(self._edge, parts)
 
     def routes(self) -> list[Route]:
         """The pages and their static files. No route of theirs is one of the API's."""
@@ -57,6 +59,7 @@ class WebFace:
             *self._sign_in.routes(),
             *self._hub.routes(),
             *self._endpoints.routes(),
+            *self._clean_up.routes(),
         ]
 
     @staticmethod

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from zerostart.models.catalogue import language_names
 
+NOTHING = "\N{EN DASH}"
 _STEPS = ((86_400, "day"), (3600, "hour"), (60, "minute"))
 
 
@@ -30,6 +31,14 @@ def ago(moment: datetime, now: datetime | None = None) -> str:
             count = int(passed_s // step_s)
             return f"{count} {name}{'s' if count != 1 else ''} ago"
     return "just now"
+
+
+def span_shown(seconds: float) -> str:
+    """How long, such as "2 h"."""
+    for step_s, name in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= step_s:
+            return f"{seconds // step_s:,.0f} {name}"
+    return f"{seconds:.0f} s"
 
 
 def languages_shown(codes: Sequence[str]) -> str:

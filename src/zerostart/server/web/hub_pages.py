@@ -17,10 +17,12 @@ from zerostart.server.web.edge import Visit, WebEdge
 from zerostart.server.web.errors import error_page
 from zerostart.server.web.formats import bytes_shown, languages_shown, parameters_shown
 from zerostart.server.web.forms import whole_number
+from zerostart.server.web.idle_times import idle_times
 from zerostart.server.web.markdown import card_html
 from zerostart.server.web.snippets import model_snippets
 from zerostart.services.deployment import Deployment
 from zerostart.services.hub import HubFilter, HubModel
+from zerostart.services.idle import parse_idle_timeout
 
 _SIZES = (
     ("", "Any size"),
@@ -132,6 +134,7 @@ class HubPages:
             card_html=card_html(self._parts.hub.card(model)) if model.artefact else Markup(),
             form=form,
             instance_types=_instance_types(form.instance_type),
+            idle_times=idle_times(settings.idle_timeout_s, form.idle),
             not_isolated=self._parts.models.not_isolated,
             snippets=model_snippets(model.entry.id, snippet_name, "ml.m5.xlarge", settings.region),
             pull_command=f"zerostart models pull {model.entry.id}",
@@ -223,6 +226,7 @@ def _deployment(model_id: str, form: Mapping[str, str]) -> Deployment:
         instance_type=form.get("instance_type", ""),
         network_isolation="isolation" in form,
         tags=_tags(form.get("tags", "")),
+        idle_timeout_s=parse_idle_timeout(idle, "Stop when idle for") if (idle := form.get("idle", "")) else None,
     )
 
 
@@ -241,5 +245,6 @@ def _as_typed(form: Mapping[str, str], error: str) -> DeployForm:
         instance_type=form.get("instance_type", ""),
         isolation="isolation" in form,
         tags=form.get("tags", ""),
+        idle=form.get("idle", ""),
         error=error,
     )
