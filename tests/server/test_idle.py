@@ -202,7 +202,7 @@ def test_who_sleeps_sleeps_on_after_a_kill_of_the_server_and_who_was_being_woken
     settings = {"ZEROSTART_IDLE_TIMEOUT_S": "2", **FAKE}
     with ServerProcess(home, **settings) as server:
         server.deploy("sleeper")
-        deploy(server, "waker", **{VARIABLE: "600"})
+        deploy(server, "waker", 1, BUILTIN, **{VARIABLE: "600"})
         wait_for(lambda: not instances_of(server, "sleeper"))
         (awake,) = instances_of(server, "waker")
         server.kill()

@@ -279,7 +279,14 @@ class Reconciler:
         if watched.ping is None and now_s - watched.pinged_s >= interval_s:
             watched.pinged_s = now_s
             watched.ping = self._pings.submit(watched.instance.ping, self._pace.ping_timeout_s)
+            if not watched.ready:
+                watched.ping.add_done_callback(self._wake_if_ready)
         return None
+
+    def _wake_if_ready(self, ping: "Future[bool | None]") -> None:
+        """Somebody may wait for the instance: do not wait for the next look."""
+        if ping.result():
+            self.wake()
 
     def _replace(self, endpoint: str, group: _Group, watched: _Watched, reason: str) -> None:
         logger.warning("instance %s of %s is replaced: %s", watched.instance.id, endpoint, reason)

@@ -134,6 +134,25 @@ def test_the_keyboard_alone_reaches_the_content(new_page: Callable[..., Page]) -
     expect(page.get_by_role("searchbox")).to_be_focused()
 
 
+def test_cleaning_up_follows_by_itself_and_axe_finds_nothing_serious(
+    new_page: Callable[..., Page], shared_server: ServerProcess
+) -> None:
+    shared_server.create_config("to-clean")
+    page = new_page(viewport={"width": 390, "height": 844})
+    page.get_by_role("link", name="Clean up").click()
+    page.get_by_label("to-clean").first.check()
+    page.get_by_label("to-clean").nth(1).check()
+    assert wrong_here(page) == []
+    page.get_by_role("button", name="Delete what is ticked").click()
+    expect(page.get_by_role("heading", name="Delete 2")).to_be_visible()
+    expect(page.locator(".goes b")).to_have_text(["to-clean", "to-clean"])
+    assert wrong_here(page) == []
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", name="All of it is gone")).to_be_visible(timeout=START_TIMEOUT_MS)
+    assert wrong_here(page) == []
+    assert shared_server.status("shared") == "InService"
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
 def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_page(
     new_page: Callable[..., Page], width: int, scheme: str
@@ -141,6 +160,7 @@ def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_page(
     page = new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     paths = ["/", "/hub", "/hub?words=pelmeni", f"/hub/models/{BUILTIN}", "/hub/models/facebook/bart-large-mnli"]
     paths += ["/endpoints", f"/endpoints/shared?text={TEXT}&labels=travel,cooking", "/endpoints/shared/delete"]
+    paths.append("/settings/clean-up")
     assert {path: found for path in paths if (found := wrong_on(page, path))} == {}
     page.get_by_role("button", name="Sign out").click()
     assert wrong_on(page, "/sign-in") == []
@@ -148,6 +168,10 @@ def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_page(
 
 def wrong_on(page: Page, path: str) -> list[str]:
     page.goto(path)
+    return wrong_here(page)
+
+
+def wrong_here(page: Page) -> list[str]:
     page.evaluate(AXE)
     result: Any = page.evaluate("axe.run()")
     found = [
