@@ -13,6 +13,7 @@ from zerostart.errors import InvalidInput
 
 _POLL_S = 0.2
 _LONGEST_S = 120.0
+_LEAVING_S = 5.0
 
 
 def register(app: typer.Typer) -> None:
@@ -140,8 +141,12 @@ def _delete(going: list[dict[str, Any]]) -> None:
 
 
 def _prove(of: str) -> None:
-    """Print what the server finds on its machine; exit code 1 if something is left."""
+    """Print what the server finds on its machine; exit code 1 if something is left, and does not go within seconds."""
+    deadline_s = time.monotonic() + _LEAVING_S
     checks = own_api(f"proof?of={of}")["checks"]
+    while any(check["left"] for check in checks) and time.monotonic() < deadline_s:
+        time.sleep(_POLL_S)
+        checks = own_api(f"proof?of={of}")["checks"]
     for check in checks:
         typer.echo(f"{check['what']:<10} {len(check['left']) or 'none'} left  ({check['where']})")
         for each in check["left"]:

@@ -156,7 +156,7 @@ def end_transform_job(
 
 def delete_transform_job(connection: Connection, name: str) -> bool:
     """Remove a job that ended, with its files and shards; False if it did not, or is not there."""
-    ended = jobs.c.status.in_([TransformJobStatus.COMPLETED, TransformJobStatus.FAILED, TransformJobStatus.STOPPED])
+    ended = jobs.c.status.not_in([TransformJobStatus.IN_PROGRESS.value, TransformJobStatus.STOPPING.value])
     if connection.execute(delete(jobs).where(jobs.c.name == name, ended)).rowcount != 1:
         return False
     for table in (files, shards):

@@ -77,7 +77,7 @@ def _route(edge: AwsEdge, method: str, path: str, answer: _Answer, actions: _Act
     async def handle(request: Request) -> Response:
         try:
             body = await read_body(request, _MOST_BODY_BYTES)
-            edge.authorise_request(request, "sts:GetCallerIdentity", body)  # before a word of the body is read
+            edge.authorise_request(request, "sts:GetCallerIdentity", body)  # before the body is looked at
             asked = _document(body)
             for action in actions(asked):
                 edge.authorise_request(request, action, body)

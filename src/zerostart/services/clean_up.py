@@ -98,6 +98,7 @@ class CleanUpService:
         self._transform_jobs = transform_jobs
         self._workers = workers
         self._remove_left_overs = remove_left_overs
+        self._lock = threading.Lock()
         self._begun: dict[str, _CleanUp] = {}
         self._stopping = threading.Event()
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="clean-up")
@@ -118,10 +119,11 @@ class CleanUpService:
         order = list(Kind)
         begun = _CleanUp(sorted(dict.fromkeys(things), key=lambda thing: order.index(thing.kind)))
         clean_up_id = uuid.uuid4().hex
-        for old in list(self._begun)[: 1 - _KEPT]:
-            if self._begun[old].is_done:
-                del self._begun[old]
-        self._begun[clean_up_id] = begun
+        with self._lock:
+            for old in list(self._begun)[: 1 - _KEPT]:
+                if self._begun[old].is_done:
+                    del self._begun[old]
+            self._begun[clean_up_id] = begun
         self._executor.submit(self._run, begun)
         return clean_up_id
 
@@ -144,7 +146,8 @@ class CleanUpService:
         for thing in begun.things:
             if thing not in begun.failed and self._attempt(begun, thing, self._remove):
                 begun.deleted.append(thing)
-        self._sweep()
+        if any(thing.kind in {Kind.TRANSFORM_JOB, Kind.BUCKET} for thing in begun.things):
+            self._sweep()
         begun.is_done = True
         logger.info("a clean-up deleted %d things and left %d", len(begun.deleted), len(begun.failed))
 

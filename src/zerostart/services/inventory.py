@@ -107,7 +107,7 @@ class Inventory:
             Listed(
                 Thing(Kind.WEIGHTS, each.model_id),
                 each.manifest.kind,
-                disk_bytes=self._artefacts.removable(each.model_id, self._places.cache).size_bytes,
+                disk_bytes=bytes_in(each.folder) + bytes_in(self._places.cache / each.folder.name),
             )
             for each in here
         ]
