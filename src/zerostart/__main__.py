@@ -1,5 +1,10 @@
 """`python -m zerostart` is `zerostart`."""
 
-from zerostart.cli.main import main
+import sys
+
+if sys.argv[1:2] in (["model-server"], ["transform-worker"]):
+    from zerostart.cli.programs import main
+else:
+    from zerostart.cli.main import main
 
 main()

@@ -107,7 +107,11 @@ class NoInstance(ZerostartError):
     """The endpoint has no instance that could take the invocation now."""
 
 
-class ModelNotReady(NoInstance):
+class Waking(NoInstance):
+    """The endpoint sleeps, or its instances are being started: who waits is answered."""
+
+
+class ModelNotReady(Waking):
     """The instance of a serverless variant is being started."""
 
 

@@ -58,6 +58,11 @@ class Settings:
     serverless_idle_s: float = _setting(
         300.0, "An instance of a serverless endpoint ends when nobody asked for so long.", minimum=1
     )
+    idle_timeout_s: float = _setting(
+        1800.0,
+        "An endpoint that nobody called for so long stops its instances until the next call; 0 is never.",
+        minimum=0,
+    )
     storage: str = _setting("local", "Where buckets are: local (in the home folder), or s3 (a service with S3's API).")
     storage_endpoint_url: str = _setting("", "Address of the S3 service; empty is AWS's.")
     s3_gateway: str = _setting("on", "Whether this server answers S3's API for those buckets: on or off.")

@@ -148,17 +148,23 @@ def test_what_is_not_committed_leaves_nothing(store: LocalStore, tmp_path: Path)
     assert len(files(tmp_path)) == 1
 
 
-def test_left_overs_are_removed_and_objects_stay(store: LocalStore, tmp_path: Path) -> None:
+def test_left_overs_are_removed_and_objects_stay(store: LocalStore, tmp_path: Path, database: Database) -> None:
     write_bytes(store, "bucket", "key", b"kept")
     upload = store.create_upload("bucket", "big", ObjectAttributes())
     with store.part_writer(upload, 1) as part:
         part.write(b"part")
         part.commit()
-    _, left = store.new_segment(None)
+    killed = LocalStore(tmp_path / "buckets", tmp_path / "keys", database)
+    _, left = killed.new_segment(None)
     left.write(b"a program was killed here")
     left.finish()
-    assert store.remove_left_overs() == 1
-    assert len(files(tmp_path)) == 2
+    with store.writer("bucket", "slow", ObjectAttributes()) as writer:
+        writer.write(b"being written")
+        assert store.remove_left_overs(before_s=0) == 0
+        assert store.remove_left_overs() == 1
+        writer.commit()
+    assert len(files(tmp_path)) == 3
+    assert read_bytes(store, "bucket", "slow", 20) == b"being written"
     assert read_bytes(store, "bucket", "key", 10) == b"kept"
 
 

@@ -13,21 +13,27 @@ from zerostart.hosting.isolation import reason_not_to_isolate
 from zerostart.hosting.local import LocalLauncher
 from zerostart.hosting.reconciler import Pace, Reconciler
 from zerostart.hosting.router import Router
+from zerostart.hosting.sleep import Sleep
 from zerostart.metadata.database import Database
 from zerostart.models.local_artefacts import LocalArtefacts
+from zerostart.services.activity import ActivityService
 from zerostart.services.arn import Arns
 from zerostart.services.async_invocation import AsyncInvocationService
 from zerostart.services.batch import BatchService
+from zerostart.services.clean_up import CleanUpService
 from zerostart.services.deployment import DeploymentService
 from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
 from zerostart.services.hub import Hub
+from zerostart.services.inventory import Inventory, Places
 from zerostart.services.invocation import InvocationService
 from zerostart.services.job_results import JobResults
 from zerostart.services.jumpstart import JumpStartBucket
+from zerostart.services.ledger import Ledger
 from zerostart.services.logs import LogService
 from zerostart.services.model import ModelService
 from zerostart.services.model_fetch import ModelFetchService
+from zerostart.services.proof import ProofService
 from zerostart.services.redeployment import RedeploymentService
 from zerostart.services.tag import TagService
 from zerostart.services.transform_job import TransformJobService
@@ -62,6 +68,11 @@ class ServerParts:
     batches: BatchService
     job_results: JobResults
     supervisor: Supervisor
+    activity: ActivityService
+    ledger: Ledger
+    inventory: Inventory
+    clean_up: CleanUpService
+    proof: ProofService
     logs: LogService
     arns: Arns
     store: ObjectStore
@@ -88,9 +99,11 @@ def build_server_parts(settings: Settings) -> ServerParts:
     pace = Pace(
         start_timeout_s=settings.start_timeout_s,
         drain_grace_s=settings.drain_grace_s,
-        serverless_idle_s=settings.serverless_idle_s,
     )
-    reconciler = Reconciler(database, launcher, router, cores=cores, pace=pace)
+    sleep = Sleep(
+        database, router, idle_timeout_s=settings.idle_timeout_s, serverless_idle_s=settings.serverless_idle_s
+    )
+    reconciler = Reconciler(database, launcher, router, sleep, cores=cores, pace=pace)
     invocations = InvocationService(router, reconciler, settings.invocation_timeout_s)
     max_instances = settings.max_instances or max(4, 2 * cores)
     job_logs = settings.home / "logs" / "jobs"
@@ -123,6 +136,13 @@ def build_server_parts(settings: Settings) -> ServerParts:
     endpoints = EndpointService(database, router, arns, reconciler.wake, max_instances)
     tags = TagService(database)
     deployments = DeploymentService(models, endpoint_configs, endpoints, tags, arns)
+    activity = ActivityService(database, router, sleep, reconciler.wake)
+    places = Places(
+        endpoint_logs=settings.home / "logs" / "endpoints",
+        job_logs=job_logs / "TransformJobs",
+        buckets=settings.home / "buckets" if settings.storage == "local" else None,
+        cache=settings.cache_folder,
+    )
     return ServerParts(
         settings=settings,
         database=database,
@@ -142,6 +162,22 @@ def build_server_parts(settings: Settings) -> ServerParts:
         batches=BatchService(models, transform_jobs, store),
         job_results=JobResults(database, store),
         supervisor=supervisor,
+        activity=activity,
+        ledger=Ledger(database, reconciler.instances, supervisor.running),
+        inventory=Inventory(database, activity, artefacts, places),
+        clean_up=CleanUpService(
+            database,
+            store,
+            artefacts,
+            places,
+            models,
+            endpoint_configs,
+            endpoints,
+            transform_jobs,
+            supervisor.running,
+            store.remove_left_overs if isinstance(store, LocalStore) else None,
+        ),
+        proof=ProofService(database, store, places, launcher.folder, reconciler.instances, supervisor.running),
         logs=LogService(
             {"/aws/sagemaker/Endpoints/": settings.home / "logs" / "endpoints", "/aws/sagemaker/": job_logs}
         ),

@@ -5,11 +5,13 @@ import re
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from zerostart.cli.client import ROLE_ARN, ServerRefused, aws_errors, runtime, sagemaker, variables
+from zerostart.cli.formats import bytes_shown, seconds_shown
+from zerostart.cli.own_api import own_api
 from zerostart.cli.profiles import carried
 from zerostart.credentials import read_credentials
 from zerostart.errors import InvalidInput
@@ -54,6 +56,10 @@ def deploy(
     profile: Annotated[
         Path | None, typer.Option(help="Profile that 'zerostart evaluate --save-profile' wrote: answer by it.")
     ] = None,
+    idle_timeout: Annotated[
+        float | None,
+        typer.Option(min=0, help="Seconds without a call after which its instances stop until the next; 0 is never."),
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Return when the endpoint is in service.")] = False,
 ) -> None:
     """Deploy a model to a real-time endpoint.
@@ -61,9 +67,10 @@ def deploy(
     Example: zerostart deploy zerostart-zstc-small --endpoint-name first --wait
     """
     name = endpoint_name or re.sub(r"[^a-zA-Z0-9]+", "-", model_id).strip("-")[:63]
-    container: ContainerDefinitionTypeDef = {
-        "Environment": {"HF_MODEL_ID": model_id, "HF_TASK": "zero-shot-classification"}
-    }
+    environment = {"HF_MODEL_ID": model_id, "HF_TASK": "zero-shot-classification"}
+    if idle_timeout is not None:
+        environment["ZEROSTART_IDLE_TIMEOUT_S"] = f"{idle_timeout:.15g}"
+    container: ContainerDefinitionTypeDef = {"Environment": environment}
     variant: ProductionVariantTypeDef = {
         "VariantName": _VARIANT,
         "ModelName": name,
@@ -93,13 +100,16 @@ def deploy(
 def list_endpoints(
     output_format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
 ) -> None:
-    """List the endpoints, newest first.
+    """List the endpoints, newest first, with the memory that each holds and how long nobody called it.
 
     Example: zerostart endpoints list
     """
     with aws_errors():
         pages = sagemaker().get_paginator("list_endpoints").paginate()
-        endpoints = [endpoint for page in pages for endpoint in page["Endpoints"]]
+        endpoints: list[dict[str, Any]] = [{**endpoint} for page in pages for endpoint in page["Endpoints"]]
+    activity = {each.pop("name"): each for each in own_api("endpoints")["endpoints"]} if endpoints else {}
+    for each in endpoints:
+        each["Activity"] = activity.get(each["EndpointName"])  # none of one that went away between the two
     if output_format is Format.JSON:
         typer.echo(json.dumps(endpoints, default=str, indent=2))
         return
@@ -109,11 +119,21 @@ def list_endpoints(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("endpoint", "status", "created", "modified")
+    table = Table("endpoint", "status", "instances", "memory", "idle for", "created")
     for each in endpoints:
-        times = (f"{each[key]:%Y-%m-%d %H:%M:%S} UTC" for key in ("CreationTime", "LastModifiedTime"))
-        table.add_row(each["EndpointName"], each["EndpointStatus"], *times)
+        created = f"{each['CreationTime']:%Y-%m-%d %H:%M:%S} UTC"
+        table.add_row(each["EndpointName"], each["EndpointStatus"], *_activity(each["Activity"]), created)
     Console().print(table)
+
+
+def _activity(activity: dict[str, Any] | None) -> tuple[str, str, str]:
+    """Instances, memory and idle time."""
+    if activity is None:
+        return "-", "-", "-"
+    idle, timeout_s = seconds_shown(activity["idle_s"]), activity["idle_timeout_s"]
+    of = "never sleeps" if timeout_s is None else f"sleeps after {seconds_shown(timeout_s)}"
+    words = "asleep: wakes on the next call" if activity["asleep"] else of
+    return str(activity["instances"]), bytes_shown(activity["memory_bytes"]), f"{idle}\n{words}"
 
 
 def show_endpoint(name: Annotated[str, typer.Argument(help="The endpoint.")]) -> None:

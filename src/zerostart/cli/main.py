@@ -1,12 +1,23 @@
 """The command line: verbs, each in a module of its own."""
 
-import sys
-
 import typer
 
 from zerostart import __version__
-from zerostart.cli import classify, compare, endpoints, evaluate, keys, models, run, serve, transform, ui
-from zerostart.errors import ZerostartError
+from zerostart.cli import (
+    classify,
+    clean_up,
+    compare,
+    costs,
+    endpoints,
+    evaluate,
+    keys,
+    models,
+    run,
+    serve,
+    transform,
+    ui,
+)
+from zerostart.cli.running import run_app
 
 app = typer.Typer(
     name="zerostart",
@@ -20,6 +31,8 @@ app = typer.Typer(
 classify.register(app)
 serve.register(app)
 endpoints.register(app)
+clean_up.register(app)
+costs.register(app)
 models.register(app)
 keys.register(app)
 transform.register(app)
@@ -39,19 +52,5 @@ def version() -> None:
 
 
 def main() -> None:
-    """Run a command; an error is one line on standard error and an exit code."""
-    try:
-        app()
-    except ZerostartError as error:
-        fail(str(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
-
-
-def fail(message: str, code: int = 1) -> None:
-    """Say what went wrong, in one line, and end."""
-    typer.secho(f"zerostart: {message}", fg="red", err=True)
-    sys.exit(code)
+    """Run a command."""
+    run_app(app)

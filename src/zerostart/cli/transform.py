@@ -1,11 +1,8 @@
 """zerostart transform: batch jobs, from a file on this machine or from a bucket."""
 
 import json
-import ssl
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,9 +13,9 @@ import typer
 
 from zerostart.cli.client import ROLE_ARN, ServerRefused, aws_errors, s3, sagemaker
 from zerostart.cli.endpoints import Format
+from zerostart.cli.own_api import ServerGone, own_api
 from zerostart.cli.profiles import PROFILE_HELP, carried, check_applies
 from zerostart.cli.records import TextFile, check_output, classification_in, writer
-from zerostart.credentials import client_key
 from zerostart.errors import InvalidInput
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
 from zerostart.nli.classification import ClassificationRequest
@@ -27,16 +24,11 @@ from zerostart.nli.labels import parse_labels
 from zerostart.nli.profile import Profile, read_profile
 from zerostart.nli.shortlist import written_shortlist
 from zerostart.nli.template import DEFAULT_HYPOTHESIS_TEMPLATE, HypothesisTemplate
-from zerostart.settings import load_settings, server_address
 from zerostart.transform.request import BUCKET, TransformRequest, content_type_of, job_name, model_name
 
 _POLL_S = 0.3
 _LARGE_BYTES = 1_000_000
 _ENDED = {"Completed", "Failed", "Stopped"}
-
-
-class _ServerGone(ServerRefused):
-    """Nobody answers."""
 
 
 def register(app: typer.Typer) -> None:
@@ -154,8 +146,8 @@ def _classify_file(
     if not dry_run:
         try:
             _run(asked)
-        except (KeyboardInterrupt, _ServerGone) as error:
-            when = " when the server runs again" if isinstance(error, _ServerGone) else ""
+        except (KeyboardInterrupt, ServerGone) as error:
+            when = " when the server runs again" if isinstance(error, ServerGone) else ""
             typer.echo(f"Job {job} goes on{when}; its results will be s3://{BUCKET}/{job}/out/in.jsonl.out", err=True)
             raise
         _download(source, f"{job}/out/in.jsonl.out", target, labels, profile)
@@ -262,7 +254,7 @@ def _make_model(name: str, model: str) -> None:
 
 def _estimate(asked: dict[str, Any], *, dry_run: bool) -> None:
     """Say what the job is expected to take; a dry run shows the first records too."""
-    found = _own_api("estimate", json.dumps(asked).encode())
+    found = own_api("transform-jobs/estimate", asked)
     rate, seconds = found["records_per_s"], found["seconds"]
     minutes = f"{seconds / 60:,.0f} min" if seconds >= 120 else f"{seconds:,.0f} s"
     words = f"About {found['records']:,} records; {minutes} at {rate:,.0f} a second." if rate else "No record works."
@@ -347,35 +339,4 @@ def _words(state: dict[str, Any]) -> str:
 
 def _progress(job: str) -> dict[str, Any]:
     """What the server tells of a job."""
-    return _own_api(job)
-
-
-def _own_api(page: str, body: bytes | None = None) -> dict[str, Any]:
-    """A page of the server's own JSON on jobs; asked by POST if there is a body."""
-    settings = load_settings()
-    address, key = server_address(settings), client_key(settings.credentials_path)
-    request = urllib.request.Request(  # noqa: S310 - our own server's address
-        f"{address.url}/zerostart/transform-jobs/{page}",
-        body,
-        {"Authorization": f"Bearer {key.secret_access_key}", "Content-Type": "application/json"},
-    )
-    context = ssl.create_default_context(cafile=address.ca_bundle) if address.ca_bundle else None
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}), *([urllib.request.HTTPSHandler(context=context)] if context else [])
-    )
-    try:
-        with opener.open(request, timeout=90) as reply:
-            found: dict[str, Any] = json.loads(reply.read())
-    except urllib.error.HTTPError as error:
-        raise ServerRefused(_reason(error)) from error
-    except OSError as error:
-        raise _ServerGone(f"The server on {address.url} does not answer: {error}") from error
-    return found
-
-
-def _reason(error: urllib.error.HTTPError) -> str:
-    try:
-        document = json.loads(error.read())
-        return str(document.get("message") or document.get("Message") or document)
-    except (ValueError, AttributeError):
-        return f"The server answered {error.code}."
+    return own_api(f"transform-jobs/{job}")

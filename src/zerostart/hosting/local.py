@@ -72,11 +72,7 @@ class LocalInstance:
 
     def memory_bytes(self) -> int:
         """Anonymous and shared memory, in RAM and swapped out; mapped files, such as the model, are not counted."""
-        try:
-            status = Path(f"/proc/{self.pid}/status").read_text()
-        except OSError:
-            return 0
-        return sum(int(kib) for kib in _OWN_MEMORY.findall(status)) * 1024
+        return own_memory_bytes(self.pid)
 
     def ping(self, timeout_s: float) -> bool | None:
         """GET /ping; now and then a look at the log's size."""
@@ -148,14 +144,14 @@ class LocalInstance:
 class LocalLauncher:
     """Starts model servers as child processes. `environment` is all that they inherit.
 
-    They isolate themselves, unless `not_isolated` says why that is not to be.
+    They isolate themselves, unless `not_isolated` says why that is not to be. `folder` holds their sockets.
     """
 
     def __init__(
         self, run_folder: Path, log_folder: Path, environment: Mapping[str, str], not_isolated: str | None = None
     ) -> None:
         self.not_isolated = not_isolated
-        self._folder = _socket_folder(run_folder)
+        self.folder = _socket_folder(run_folder)
         self._log_folder = log_folder
         self._environment = dict(environment)
 
@@ -164,7 +160,7 @@ class LocalLauncher:
         if spec.isolation_required and self.not_isolated:
             raise LaunchFailed(f"The model asks for network isolation, and there is none: {self.not_isolated}.")
         instance_id = f"i-{secrets.token_hex(6)}"
-        path = self._folder / instance_id / "s"  # in a folder of its own: the rest is closed to the instance
+        path = self.folder / instance_id / "s"  # in a folder of its own: the rest is closed to the instance
         log = self._log_folder / spec.endpoint / spec.variant / f"{instance_id}.log"
         command = [sys.executable, "-P", "-m", "zerostart", "model-server", "--model", spec.model_id]
         command += ["--socket", str(path), "--threads", str(spec.threads), "--exit-with-parent"]
@@ -197,7 +193,16 @@ class LocalLauncher:
 
     def close(self) -> None:
         """Remove the sockets' folder."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def own_memory_bytes(pid: int) -> int:
+    """What a process holds for itself: anonymous and shared memory, also what is swapped out; 0 if it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return sum(int(kib) for kib in _OWN_MEMORY.findall(status)) * 1024
 
 
 def _kill_first_when_memory_is_short(pid: int) -> None:

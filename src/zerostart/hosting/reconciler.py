@@ -9,9 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from zerostart.errors import LaunchFailed
+from zerostart.hosting.departures import Departures
 from zerostart.hosting.instance_type import resources_of, serverless_resources
 from zerostart.hosting.launcher import Instance, InstanceSpec, Launcher
 from zerostart.hosting.router import RoutedVariant, Router
+from zerostart.hosting.sleep import Sleep
 from zerostart.metadata.database import Database
 from zerostart.metadata.endpoint import (
     DeployedVariant,
@@ -41,7 +43,6 @@ class Pace:
     start_timeout_s: float = 120.0
     drain_grace_s: float = 30.0
     longest_backoff_s: float = 30.0
-    serverless_idle_s: float = 300.0
 
 
 @dataclass(eq=False)
@@ -70,7 +71,6 @@ class _Group:
     """The instances of one variant, and its record of starts that failed in a row."""
 
     running: list[_Watched] = field(default_factory=list)
-    wanted_s: float = field(default_factory=time.monotonic)
     failed_starts: int = 0
     next_launch_s: float = 0.0
     last_words: str = ""
@@ -79,35 +79,33 @@ class _Group:
 _Tended = tuple[DeployedVariant, _Group, int]
 
 
-@dataclass(eq=False)
-class _Leaving:
-    """An instance that was told to stop, and when it will be killed."""
-
-    instance: Instance
-    endpoint: str
-    deadline_s: float
-
-
 class Reconciler:
     """One thread that compares rows with instances, several times a second and whenever it is woken."""
 
-    def __init__(self, database: Database, launcher: Launcher, router: Router, *, cores: int, pace: Pace) -> None:
+    def __init__(
+        self, database: Database, launcher: Launcher, router: Router, sleep: Sleep, *, cores: int, pace: Pace
+    ) -> None:
         self._database = database
         self._launcher = launcher
         self._router = router
+        self._sleep = sleep
         self._cores = cores
         self._pace = pace
         self._groups: dict[_GroupKey, _Group] = {}
-        self._leaving: list[_Leaving] = []
+        self._departures = Departures(router, pace.drain_grace_s)
+        self._instances: tuple[Instance, ...] = ()
         self._pings = ThreadPoolExecutor(max_workers=16, thread_name_prefix="ping")
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
 
     def start(self) -> None:
-        """Take over what an earlier server left: endpoints that were up come back as SystemUpdating, then InService."""
+        """Take over what an earlier server left: endpoints that were up come back as SystemUpdating, then InService.
+
+        Those that slept sleep on.
+        """
         with self._database.transaction() as connection:
-            for endpoint in all_endpoints(connection):
+            for endpoint in (each for each in all_endpoints(connection) if each.asleep_at is None):
                 change_endpoint_status(
                     connection,
                     endpoint.name,
@@ -121,6 +119,10 @@ class Reconciler:
         """Look now: a row changed, or an instance was lost."""
         self._wake.set()
 
+    def instances(self) -> tuple[Instance, ...]:
+        """Every instance that runs, also those that start or end; as of the last look."""
+        return self._instances
+
     def stop(self) -> None:
         """Stop every instance, waiting for requests in flight, and end the thread. The rows stay as they are."""
         self._stopping.set()
@@ -130,8 +132,9 @@ class Reconciler:
             self._router.withdraw(name)
         for key, group in self._groups.items():
             self._dismiss(key.endpoint, group, keep=0)
-        while self._leaving:
-            self._see_off()
+        self._departures.hurry()
+        while self._departures.instances():
+            self._departures.look()
             time.sleep(self._pace.busy_tick_s)
         self._pings.shutdown()
         self._launcher.close()
@@ -160,15 +163,25 @@ class Reconciler:
                 busy |= self._keep(endpoint)
         for gone in {key.endpoint for key in self._groups} - {endpoint.name for endpoint in rows}:
             self._retire(gone)
-        self._see_off()
-        return busy or bool(self._leaving)
+        self._departures.look()
+        leaving = self._departures.instances()
+        self._instances = (*(each.instance for group in self._groups.values() for each in group.running), *leaving)
+        return busy or bool(leaving)
 
     def _keep(self, endpoint: Endpoint) -> bool:
-        groups = self._tend_all(endpoint.name, endpoint.generation, endpoint.variants)
-        self._router.publish(endpoint.name, [_routed(*each) for each in groups])
+        asleep = self._sleep.is_asleep(endpoint)
+        groups = self._tend_all(endpoint.name, endpoint.generation, endpoint.variants, asleep=asleep)
+        on_demand = asleep or self._sleep.is_waking(endpoint.name)
+        self._router.publish(endpoint.name, [_routed(*each, on_demand) for each in groups])
         for _, group, count in groups:
-            self._dismiss(endpoint.name, group, keep=count)
+            self._dismiss(endpoint.name, group, keep=count, patient=asleep)
         complete = _complete(groups)
+        if on_demand and (words := _hopeless(groups)):
+            self._give_up_waking(endpoint, words)
+        if endpoint.status is not EndpointStatus.IN_SERVICE:
+            self._sleep.begin_anew(endpoint.name)
+        elif complete and not asleep:
+            self._sleep.is_up(endpoint)
         if endpoint.coming is not None:
             complete &= self._switch_if_ready(endpoint)
         elif endpoint.status in _COMING and complete:
@@ -178,6 +191,21 @@ class Reconciler:
             self._retire(endpoint.name)
         self._retire_generations(endpoint)
         return not complete
+
+    def _give_up_waking(self, endpoint: Endpoint, words: str) -> None:
+        """Tell those who wait, and have the endpoint sleep again: the next call tries once more."""
+        self._sleep.give_up(endpoint, words)
+        told = (
+            f"Endpoint {endpoint.name} was asleep, and its instances could not be started. The FailureReason of "
+            "DescribeEndpoint says why."
+        )
+        groups = [
+            (variant, self._groups.pop(_GroupKey(endpoint.name, endpoint.generation, variant.name)), 0)
+            for variant in endpoint.variants
+        ]
+        self._router.publish(endpoint.name, [_routed(*each, on_demand=True) for each in groups], told)
+        for _, group, _ in groups:
+            self._dismiss(endpoint.name, group, keep=0, patient=True)
 
     def _switch_if_ready(self, endpoint: Endpoint) -> bool:
         """Bring up what is coming; once all of it is ready, the next look routes to it and drains what served before.
@@ -200,24 +228,20 @@ class Reconciler:
             self._retire_generations(replace(endpoint, coming=None))
         return False
 
-    def _tend_all(self, endpoint: str, generation: int, variants: Sequence[DeployedVariant]) -> list[_Tended]:
+    def _tend_all(
+        self, endpoint: str, generation: int, variants: Sequence[DeployedVariant], *, asleep: bool = False
+    ) -> list[_Tended]:
         """Tend every variant of a generation; with each, how many instances of it are wanted now."""
         share = max(1, self._cores // sum(variant.instance_count for variant in variants))
         tended = []
         for variant in variants:
             group = self._groups.setdefault(_GroupKey(endpoint, generation, variant.name), _Group())
-            count = self._wanted(endpoint, variant, group)
+            count = 0 if asleep else variant.instance_count
+            if asleep:
+                group.failed_starts, group.next_launch_s = 0, 0.0  # what it knows of starts is old when it wakes
             self._tend(endpoint, variant, group, count, share)
             tended.append((variant, group, count))
         return tended
-
-    def _wanted(self, endpoint: str, variant: DeployedVariant, group: _Group) -> int:
-        """How many instances: for a serverless variant none once nobody has asked for a while."""
-        if variant.serverless is None or variant.serverless.provisioned_concurrency:
-            return variant.instance_count
-        group.wanted_s = max(group.wanted_s, self._router.asked_s(endpoint))
-        idle_s = time.monotonic() - group.wanted_s
-        return variant.instance_count if idle_s < self._pace.serverless_idle_s else 0
 
     def _tend(self, endpoint: str, variant: DeployedVariant, group: _Group, count: int, share: int) -> None:
         """Drop what died, look at the health of the rest, launch what is missing."""
@@ -255,7 +279,14 @@ class Reconciler:
         if watched.ping is None and now_s - watched.pinged_s >= interval_s:
             watched.pinged_s = now_s
             watched.ping = self._pings.submit(watched.instance.ping, self._pace.ping_timeout_s)
+            if not watched.ready:
+                watched.ping.add_done_callback(self._wake_if_ready)
         return None
+
+    def _wake_if_ready(self, ping: "Future[bool | None]") -> None:
+        """Somebody may wait for the instance: do not wait for the next look."""
+        if ping.result():
+            self.wake()
 
     def _replace(self, endpoint: str, group: _Group, watched: _Watched, reason: str) -> None:
         logger.warning("instance %s of %s is replaced: %s", watched.instance.id, endpoint, reason)
@@ -283,7 +314,7 @@ class Reconciler:
     def _delete(self, endpoint: Endpoint) -> bool:
         """Stop the instances; remove the row once the last one ended. True while that takes."""
         self._retire(endpoint.name)
-        if any(leaving.endpoint == endpoint.name for leaving in self._leaving):
+        if self._departures.instances(endpoint.name):
             return True
         with self._database.transaction() as connection:
             delete_endpoint(connection, endpoint.name)
@@ -292,6 +323,8 @@ class Reconciler:
 
     def _retire(self, endpoint: str) -> None:
         self._router.withdraw(endpoint)
+        self._sleep.forget(endpoint)
+        self._departures.hurry(endpoint)
         for key in [key for key in self._groups if key.endpoint == endpoint]:
             self._dismiss(endpoint, self._groups.pop(key), keep=0)
 
@@ -301,21 +334,12 @@ class Reconciler:
         for key in [key for key in self._groups if key.endpoint == endpoint.name and key.generation not in kept]:
             self._dismiss(endpoint.name, self._groups.pop(key), keep=0)
 
-    def _dismiss(self, endpoint: str, group: _Group, *, keep: int) -> None:
+    def _dismiss(self, endpoint: str, group: _Group, *, keep: int, patient: bool = False) -> None:
         """Stop all instances but the first `keep`, which are those that `_routed` gave to the router."""
-        deadline_s = time.monotonic() + self._pace.drain_grace_s
         group.running.sort(key=lambda watched: not watched.ready)
         for watched in group.running[keep:]:
-            watched.instance.stop()
-            self._leaving.append(_Leaving(watched.instance, endpoint, deadline_s))
+            self._departures.send(endpoint, watched.instance, patient=patient)
         del group.running[keep:]
-
-    def _see_off(self) -> None:
-        for leaving in list(self._leaving):
-            if leaving.instance.is_alive() and time.monotonic() > leaving.deadline_s:
-                leaving.instance.kill()
-            if not leaving.instance.is_alive():
-                self._leaving.remove(leaving)
 
 
 def _spec(endpoint: str, variant: DeployedVariant, share: int) -> InstanceSpec:
@@ -347,7 +371,7 @@ def _hopeless(tended: list[_Tended]) -> str | None:
     return None
 
 
-def _routed(variant: DeployedVariant, group: _Group, count: int) -> RoutedVariant:
+def _routed(variant: DeployedVariant, group: _Group, count: int, on_demand: bool) -> RoutedVariant:
     ready = [watched.instance for watched in group.running if watched.ready][:count]
     limit = variant.serverless.max_concurrency if variant.serverless else None
-    return RoutedVariant(variant.name, variant.weight, tuple(ready), limit)
+    return RoutedVariant(variant.name, variant.weight, tuple(ready), limit, on_demand)

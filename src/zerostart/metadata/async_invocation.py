@@ -61,5 +61,10 @@ def delete_async_invocation(connection: Connection, invocation_id: str) -> None:
     connection.execute(delete(async_invocations).where(async_invocations.c.id == invocation_id))
 
 
+def delete_async_invocations_of(connection: Connection, endpoint: str) -> None:
+    """Remove the rows of an endpoint."""
+    connection.execute(delete(async_invocations).where(async_invocations.c.endpoint == endpoint))
+
+
 def _invocation(row: Row[Any]) -> AsyncInvocation:
     return AsyncInvocation(row.id, row.endpoint, AsyncRequest(**row.request), row.created_at, row.expires_at)

@@ -34,6 +34,7 @@ class DeployedVariant(ProductionVariant):
     model_id: str = field(kw_only=True)
     network_isolation: bool = field(default=False, kw_only=True)
     profile: str | None = field(default=None, kw_only=True)
+    idle_timeout_s: float | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,10 @@ class EndpointUpdate:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint as it is now. `generation` counts its updates; `coming` is the one on its way."""
+    """An endpoint as it is now. `generation` counts its updates; `coming` is the one on its way.
+
+    Since `asleep_at` its instances are stopped until it is called.
+    """
 
     name: str
     config_name: str
@@ -59,6 +63,7 @@ class Endpoint:
     generation: int = 0
     coming: EndpointUpdate | None = None
     asynchronous: Asynchronous | None = None
+    asleep_at: datetime | None = None
 
 
 def insert_endpoint(connection: Connection, endpoint: Endpoint) -> bool:
@@ -146,6 +151,26 @@ def abandon_endpoint_update(connection: Connection, endpoint: Endpoint, reason: 
     return _replace(connection, endpoint.name, EndpointStatus.UPDATING, **values, coming=None, at=at)
 
 
+def put_endpoint_to_sleep(
+    connection: Connection,
+    name: str,
+    at: datetime,
+    *,
+    old: Sequence[EndpointStatus] = (EndpointStatus.IN_SERVICE,),
+    failure_reason: str | None = None,
+) -> bool:
+    """Note that an endpoint in one of the statuses `old` is to have no instances until it is called; else False."""
+    table, told = endpoints.c, {"failure_reason": failure_reason} if failure_reason else {}
+    query = update(endpoints).where(table.name == name, table.status.in_([each.value for each in old]))
+    return connection.execute(query.where(table.asleep_at.is_(None)).values(asleep_at=at, **told)).rowcount == 1
+
+
+def wake_endpoint(connection: Connection, name: str, failure_reason: str | None) -> bool:
+    """Note that an endpoint is to have its instances again; False if it did not sleep."""
+    query = update(endpoints).where(endpoints.c.name == name, endpoints.c.asleep_at.is_not(None))
+    return connection.execute(query.values(asleep_at=None, failure_reason=failure_reason)).rowcount == 1
+
+
 def delete_endpoint(connection: Connection, name: str) -> bool:
     """Remove the row of an endpoint that is Deleting; False if there was none."""
     query = delete(endpoints).where(endpoints.c.name == name, endpoints.c.status == EndpointStatus.DELETING.value)
@@ -191,4 +216,5 @@ def _endpoint(row: Row[Any]) -> Endpoint:
         generation=row.generation,
         coming=_update(row.coming) if row.coming else None,
         asynchronous=_asynchronous(row.asynchronous),
+        asleep_at=row.asleep_at,
     )

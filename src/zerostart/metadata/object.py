@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, delete, insert, select, update
+from sqlalchemy import Connection, Row, Table, delete, func, insert, select, update
 
 from zerostart.metadata.rows import insert_named
 from zerostart.metadata.tables import buckets, objects, upload_parts, uploads
@@ -81,6 +81,12 @@ def get_bucket(connection: Connection, name: str) -> Bucket | None:
 def all_buckets(connection: Connection) -> list[Bucket]:
     """Every bucket, by name."""
     return [Bucket(row.name, row.created_at) for row in connection.execute(select(buckets).order_by(buckets.c.name))]
+
+
+def bucket_sizes(connection: Connection) -> dict[str, tuple[int, int]]:
+    """How many objects each bucket that has some holds, and their bytes."""
+    query = select(objects.c.bucket, func.count(), func.sum(objects.c.size)).group_by(objects.c.bucket)
+    return {bucket: (int(count), int(size)) for bucket, count, size in connection.execute(query)}
 
 
 def delete_bucket(connection: Connection, name: str) -> None:

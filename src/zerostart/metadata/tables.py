@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     Integer,
     LargeBinary,
     MetaData,
@@ -80,6 +81,7 @@ endpoints = Table(
     Column("generation", Integer, nullable=False, server_default="0"),
     Column("coming", JSON(none_as_null=True)),
     Column("asynchronous", JSON(none_as_null=True)),
+    Column("asleep_at", UtcDateTime),
 )
 
 tags = Table(
@@ -187,4 +189,17 @@ transform_shards = Table(
     Column("failed", BigInteger, nullable=False, server_default="0"),
     Column("lines", BigInteger, nullable=False, server_default="0"),
     Column("part", String(128)),
+)
+
+# What ran, and for how long: kept when what it was is deleted.
+usage = Table(
+    "usage",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("name", String(63), primary_key=True),
+    Column("instance_s", Float, nullable=False),
+    Column("memory_mb_s", Float, nullable=False),
+    Column("peak_bytes", BigInteger, nullable=False),
+    Column("first_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
 )

@@ -26,6 +26,11 @@ def arns_tagged(connection: Connection, key: str, value: str) -> list[str]:
     return list(connection.execute(query.order_by(tags.c.arn)).scalars())
 
 
+def tagged(connection: Connection, key: str) -> dict[str, str]:
+    """The values of a tag by the ARNs that have it."""
+    return {row.arn: row.value for row in connection.execute(select(tags).where(tags.c.key == key))}
+
+
 def delete_tags(connection: Connection, arn: str, keys: Iterable[str] | None = None) -> None:
     """Remove the tags of `keys`, or all."""
     query = delete(tags).where(tags.c.arn == arn)

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 
 from zerostart.metadata.rows import Page, PageRequest, insert_named, read_page
 from zerostart.metadata.tables import transform_files as files
@@ -153,6 +153,16 @@ def end_transform_job(
     """Give a job its last status, unless somebody else changed it before; whether it was given."""
     values = {"status": status.value, "ended_at": at, "failure_reason": reason[:4000] if reason else None}
     return change_transform_job(connection, name, old=[old], at=at, **values)
+
+
+def delete_transform_job(connection: Connection, name: str) -> bool:
+    """Remove a job that ended, with its files and shards; False if it did not, or is not there."""
+    ended = jobs.c.status.not_in([TransformJobStatus.IN_PROGRESS.value, TransformJobStatus.STOPPING.value])
+    if connection.execute(delete(jobs).where(jobs.c.name == name, ended)).rowcount != 1:
+        return False
+    for table in (files, shards):
+        connection.execute(delete(table).where(table.c.job == name))
+    return True
 
 
 def lease_transform_job(connection: Connection, name: str, lease: str, now: datetime, until: datetime) -> bool:

@@ -27,6 +27,7 @@ from zerostart.server.aws.s3.operations import S3Operations
 from zerostart.server.aws.service_model import service_model
 from zerostart.server.aws.sigv4 import AuthenticationError
 from zerostart.server.jobs import job_routes
+from zerostart.server.upkeep import upkeep_routes
 from zerostart.server.web.face import WebFace
 from zerostart.services.access_key import KeyUses
 from zerostart.services.authorisation import AccessDenied
@@ -64,6 +65,7 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate, web
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await run_in_threadpool(parts.reconciler.start)
         await run_in_threadpool(parts.supervisor.start)
+        parts.ledger.start()
         await run_in_threadpool(service_model, "sagemaker")
         await run_in_threadpool(service_model, "sagemaker-runtime")
         await run_in_threadpool(service_model, "sts")
@@ -76,6 +78,8 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate, web
                 task.cancel()
             await asyncio.wait(running)
             await run_in_threadpool(parts.fetches.close)
+            await run_in_threadpool(parts.clean_up.stop)
+            await run_in_threadpool(parts.ledger.stop)
             await run_in_threadpool(parts.supervisor.stop)
             await run_in_threadpool(parts.reconciler.stop)
             parts.database.close()
@@ -94,6 +98,7 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate, web
         Route("/ping", ping, methods=["GET"]),
         Route("/metrics", expose, methods=["GET"]),
         *job_routes(parts.transform_jobs, parts.arns, edge),
+        *upkeep_routes(parts, edge),
         *web.routes(),
     ]
     inner = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: unknown, 405: unknown})

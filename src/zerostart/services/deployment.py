@@ -9,6 +9,7 @@ from zerostart.metadata.endpoint_config import Asynchronous, ProductionVariant
 from zerostart.services.arn import ACCOUNT_ID, Arns
 from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
+from zerostart.services.idle import VARIABLE
 from zerostart.services.model import ModelService
 from zerostart.services.tag import TagService
 from zerostart.storage.base import parse_uri
@@ -36,6 +37,7 @@ class Deployment:
     role_arn: str = ROLE_ARN
     kms_key_id: str = ""
     output_uri: str = ""
+    idle_timeout_s: float | None = None
 
     def __post_init__(self) -> None:
         if _NAME.fullmatch(self.name) is None:
@@ -188,6 +190,8 @@ def _names_in(arns: Sequence[str], kind: str) -> list[str]:
 def _asked_model(deployment: Deployment) -> Mapping[str, object]:
     """The same in AWS's words, for those who ask DescribeModel."""
     environment = {"HF_MODEL_ID": deployment.model_id, "HF_TASK": "zero-shot-classification"}
+    if deployment.idle_timeout_s is not None:
+        environment[VARIABLE] = f"{deployment.idle_timeout_s:.15g}"
     return {
         "ModelName": deployment.name,
         "ExecutionRoleArn": deployment.role_arn,

@@ -27,6 +27,7 @@ from zerostart.metadata.model import get_model
 from zerostart.metadata.rows import Page, PageRequest
 from zerostart.metadata.tag import delete_tags, put_tags
 from zerostart.services.arn import Arns
+from zerostart.services.idle import idle_timeout_s
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,13 @@ class EndpointService:
             values = {each.name: getattr(variant, each.name) for each in fields(ProductionVariant)}
             isolated = bool(model.asked.get("EnableNetworkIsolation"))
             resolved.append(
-                DeployedVariant(**values, model_id=model.model_id, network_isolation=isolated, profile=model.profile)
+                DeployedVariant(
+                    **values,
+                    model_id=model.model_id,
+                    network_isolation=isolated,
+                    profile=model.profile,
+                    idle_timeout_s=idle_timeout_s(model.asked),
+                )
             )
         return tuple(resolved)
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from zerostart.errors import InstanceLost, ModelNotReady, NotFound, Overloaded, Throttled, ZerostartError
+from zerostart.errors import InstanceLost, NoInstance, NotFound, Overloaded, Throttled, Waking, ZerostartError
 from zerostart.hosting.launcher import InstanceReply
 from zerostart.hosting.reconciler import Reconciler
 from zerostart.hosting.router import Router
@@ -43,10 +43,10 @@ class InvocationService:
         self._timeout_s = timeout_s
 
     async def invoke(self, invocation: Invocation) -> InvocationResult:
-        """The answer of an instance; that of a serverless variant is started first.
+        """The answer of an instance; those of an endpoint that sleeps are started first.
 
-        Raises NotFound, InvalidInput (target variant), NoInstance (ModelNotReady), Overloaded (Throttled), InstanceLost
-        or InvocationTimeout.
+        Raises NotFound, InvalidInput (target variant), NoInstance (Waking, ModelNotReady), Overloaded (Throttled),
+        InstanceLost or InvocationTimeout.
         """
         with self._router.asking(invocation.endpoint):
             return await self._invoke(invocation, time.monotonic() + (invocation.timeout_s or self._timeout_s))
@@ -60,11 +60,12 @@ class InvocationService:
             except NotFound as error:
                 message = f"Endpoint {invocation.endpoint} of account {ACCOUNT_ID} not found."
                 raise NotFound(message) from error
-            except ModelNotReady:
+            except Waking:
                 if time.monotonic() >= deadline_s:
                     raise
                 self._reconciler.wake()
-                await self._router.published(invocation.endpoint, deadline_s - time.monotonic())
+                if reason := await self._router.published(invocation.endpoint, deadline_s - time.monotonic()):
+                    raise NoInstance(reason) from None
             except Throttled:
                 raise
             except (InstanceLost, Overloaded) as error:

@@ -11,6 +11,7 @@ from zerostart.metadata.rows import Page, PageRequest
 from zerostart.metadata.tag import delete_tags, put_tags
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID, LocalArtefacts
 from zerostart.services.arn import Arns
+from zerostart.services.idle import idle_timeout_s
 from zerostart.services.jumpstart import model_id_at
 from zerostart.services.profile import profile_in
 from zerostart.storage.base import ObjectStore, read_bytes
@@ -55,6 +56,7 @@ class ModelService:
             raise InvalidInput(
                 f"EnableNetworkIsolation cannot be true: instances are not isolated here, since {self.not_isolated}."
             )
+        idle_timeout_s(asked)  # what is wrong with it is told now, and not when an endpoint is made
         if model_id is None and artefact_uri is not None:
             model_id = model_id_at(artefact_uri, self._read)
         if model_id is None:

@@ -13,12 +13,13 @@ from zerostart.errors import InvalidInput, NameInUse, NotFound, UnknownBucket, U
 from zerostart.metadata.database import Database
 from zerostart.metadata.model import Model, get_model
 from zerostart.metadata.rows import Page, PageRequest
-from zerostart.metadata.tag import put_tags
+from zerostart.metadata.tag import delete_tags, put_tags
 from zerostart.metadata.transform_job import (
     TransformJob,
     TransformJobStatus,
     TransformOptions,
     change_transform_job,
+    delete_transform_job,
     get_transform_job,
     insert_transform_job,
     list_transform_jobs,
@@ -31,6 +32,7 @@ from zerostart.nli.template import HypothesisTemplate
 from zerostart.services.arn import Arns
 from zerostart.services.profile import PROFILE_VARIABLE, profile_in
 from zerostart.storage.base import ObjectStore, parse_uri
+from zerostart.transform.parts import remove_parts
 from zerostart.transform.paths import Selection
 from zerostart.transform.progress import TransformJobState, job_state
 from zerostart.transform.tables import CSV, PARQUET
@@ -143,6 +145,22 @@ class TransformJobService:
         if not changed and job.status is not stopping:
             raise InvalidInput(f"The request was rejected because the transform job is in status {job.status}.")
         self._wake()
+
+    def delete_transform_job(self, name: str) -> None:
+        """Forget a job that ended, and remove what it left; its output stays. AWS's API has no word for it.
+
+        Raises UnknownJob, InvalidInput for one that did not end.
+        """
+        with self._database.transaction() as connection:
+            job = get_transform_job(connection, name)
+        if job is None:
+            raise UnknownJob(f"Could not find requested job with name: {name}")
+        if job.ended_at is None:
+            raise InvalidInput(f"The transform job {name} is {job.status}: stop it first.")
+        remove_parts(self._store, job)
+        with self._database.transaction() as connection:
+            delete_transform_job(connection, name)
+            delete_tags(connection, self._arns.of("transform-job", name))
 
     def _model(self, connection: Connection, name: str) -> Model:
         model = get_model(connection, name)

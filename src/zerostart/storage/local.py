@@ -62,14 +62,21 @@ class LocalStore:
         self._lock = threading.Lock()
         self._readers: Counter[str] = Counter()
         self._doomed: set[str] = set()
+        self._written: set[str] = set()
 
-    def remove_left_overs(self) -> int:
-        """Remove segments that no row names; how many. Only before anything else is done with the store."""
+    def remove_left_overs(self, before_s: float = float("inf")) -> int:
+        """Remove segments that no row names, that nobody reads or writes here, and that are older; how many.
+
+        Only while no other process writes, or with `before_s`, a moment on the clock of files since when one may.
+        """
+        old = [path for path in self._folder.glob("??/*") if _changed_at_s(path) <= before_s]
+        with self._lock:
+            used = {*self._written, *(segment_id for segment_id, count in self._readers.items() if count > 0)}
         with self._database.transaction() as connection:
-            named = set(rows.segment_ids(connection))
-        left = [path for path in self._folder.glob("??/*") if path.name not in named]
+            used.update(rows.segment_ids(connection))
+        left = [path for path in old if path.name not in used]
         for path in left:
-            path.unlink()
+            path.unlink(missing_ok=True)
         return len(left)
 
     def create_bucket(self, bucket: str) -> None:
@@ -211,7 +218,14 @@ class LocalStore:
     def new_segment(self, kms_key_id: str | None) -> tuple[str, SegmentWriter]:
         """An id and a file for it."""
         segment_id = secrets.token_hex(16)
+        with self._lock:
+            self._written.add(segment_id)
         return segment_id, SegmentWriter(self._path(segment_id), self._ring, kms_key_id or _OWN_KEY)
+
+    def end_segment(self, segment_id: str) -> None:
+        """Its writer is done: a row names it, or it is gone."""
+        with self._lock:
+            self._written.discard(segment_id)
 
     def commit_object(self, row: ObjectRow, condition: Condition) -> StoredObject:
         """Write the row of an object whose segments are on disk."""
@@ -307,6 +321,7 @@ class _SegmentedWriter:
     ) -> None:
         if not self._committed:
             self._segment.discard()
+        self._store.end_segment(self._id)
 
     def _finished(self) -> tuple[Segment, ...]:
         self._segment.finish()
@@ -348,6 +363,13 @@ class LocalPartWriter(_SegmentedWriter):
         part = self._store.commit_part(row)
         self._committed = True
         return part
+
+
+def _changed_at_s(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
 
 
 def after_prefix(prefix: bytes) -> bytes | None:

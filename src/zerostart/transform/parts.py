@@ -12,7 +12,7 @@ from zerostart.transform.records import moved_error_line
 from zerostart.transform.tables import TABLES, write_table
 
 logger = logging.getLogger(__name__)
-_PARTS = ".zerostart/transform/"
+PARTS = ".zerostart/transform/"
 _PIECE_BYTES = 1024 * 1024
 
 
@@ -50,7 +50,7 @@ class PartFile:
 def part_location(job: TransformJob, part: str) -> tuple[str, str]:
     """Bucket and key of a part; beside the outputs, never under their prefix."""
     bucket, _ = parse_uri(job.options.output_uri)
-    return bucket, f"{_PARTS}{job.name}/{part}"
+    return bucket, f"{PARTS}{job.name}/{part}"
 
 
 def output_location(job: TransformJob, file: TransformFile) -> tuple[str, str, str]:
@@ -115,10 +115,10 @@ def remove_parts(store: ObjectStore, job: TransformJob) -> None:
 
 def _names_with_parts(store: ObjectStore, bucket: str) -> Iterator[str]:
     start = b""
-    while page := store.list(bucket, _PARTS, start, limit=1):
-        name = page[0].key.removeprefix(_PARTS).partition("/")[0]
+    while page := store.list(bucket, PARTS, start, limit=1):
+        name = page[0].key.removeprefix(PARTS).partition("/")[0]
         yield name
-        start = f"{_PARTS}{name}0".encode()  # what follows every key below NAME/
+        start = f"{PARTS}{name}0".encode()  # what follows every key below NAME/
 
 
 def _part_pieces(store: ObjectStore, job: TransformJob, part: str) -> Iterator[bytes]:

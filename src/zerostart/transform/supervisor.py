@@ -30,6 +30,15 @@ _KILLED = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # by s
 _ESTIMATE_S = 60.0
 
 
+@dataclass(frozen=True)
+class RunningWorker:
+    """A worker's process, as others see it."""
+
+    job: str
+    name: str
+    pid: int
+
+
 @dataclass(eq=False)
 class _Worker:
     """A worker's process."""
@@ -72,6 +81,7 @@ class Supervisor:
         self._isolated = isolated
         self._estimating = threading.Lock()  # each holds a model in memory
         self._crews: dict[str, _Crew] = {}
+        self._running: tuple[RunningWorker, ...] = ()
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="transform", daemon=True)
@@ -86,6 +96,10 @@ class Supervisor:
     def wake(self) -> None:
         """Look now."""
         self._wake.set()
+
+    def running(self) -> tuple[RunningWorker, ...]:
+        """The workers that run; as of the last look."""
+        return self._running
 
     def stop(self) -> None:
         """End every worker; jobs go on with the next server."""
@@ -166,6 +180,11 @@ class Supervisor:
                 room = self._staff(job, self._crews[job.name], room)
             if room <= 0:
                 break
+        self._running = tuple(
+            RunningWorker(name, worker.name, worker.process.pid)
+            for name, crew in self._crews.items()
+            for worker in crew.workers.values()
+        )
 
     def _dismiss(self, name: str) -> None:
         """The job ended: its workers see it themselves, and are given a moment."""

@@ -28,6 +28,7 @@ class Visitor:
             base_url=server.address, follow_redirects=True, timeout=60, headers={"Accept": "text/html,*/*;q=0.8"}
         )
         self.page = ""
+        self.path = ""
 
     def open(self, path: str) -> httpx.Response:
         """GET."""
@@ -58,7 +59,7 @@ class Visitor:
         return [html.unescape(each) for each in re.findall(r'href="([^"]+)"', self.page)]
 
     def _seen(self, response: httpx.Response) -> httpx.Response:
-        self.page = response.text
+        self.page, self.path = response.text, response.url.path
         return response
 
 

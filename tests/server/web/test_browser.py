@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.processes import BUILTIN, ServerProcess, wait_for
-from tests.server.web.browsing import START_TIMEOUT_MS, painted_ms, wrong_on
+from tests.server.web.browsing import START_TIMEOUT_MS, painted_ms, wrong_here, wrong_on
 
 TEXT = "One day I will see the world"
 
@@ -95,6 +95,25 @@ def test_the_keyboard_alone_reaches_the_content(new_page: Callable[..., Page]) -
     expect(page.get_by_role("searchbox")).to_be_focused()
 
 
+def test_cleaning_up_follows_by_itself_and_axe_finds_nothing_serious(
+    new_page: Callable[..., Page], shared_server: ServerProcess
+) -> None:
+    shared_server.create_config("to-clean")
+    page = new_page(viewport={"width": 390, "height": 844})
+    page.get_by_role("link", name="Clean up").click()
+    page.get_by_label("to-clean").first.check()
+    page.get_by_label("to-clean").nth(1).check()
+    assert wrong_here(page) == []
+    page.get_by_role("button", name="Delete what is ticked").click()
+    expect(page.get_by_role("heading", name="Delete 2")).to_be_visible()
+    expect(page.locator(".goes b")).to_have_text(["to-clean", "to-clean"])
+    assert wrong_here(page) == []
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", name="All of it is gone")).to_be_visible(timeout=START_TIMEOUT_MS)
+    assert wrong_here(page) == []
+    assert shared_server.status("shared") == "InService"
+
+
 @pytest.mark.parametrize("width", [1440, 390])
 def test_axe_finds_nothing_serious_and_pages_are_small_quick_and_not_wider_than_the_window(
     new_page: Callable[..., Page], width: int
@@ -103,7 +122,7 @@ def test_axe_finds_nothing_serious_and_pages_are_small_quick_and_not_wider_than_
     answered = f"text={TEXT}&labels=travel,cooking"
     paths = ["/", "/hub", "/hub?words=pelmeni", f"/hub/models/{BUILTIN}?example=1"]
     paths += ["/hub/models/facebook/bart-large-mnli", "/endpoints", f"/endpoints/shared?{answered}"]
-    paths += ["/endpoints/shared/delete", f"/endpoints/shared/texts?{answered}"]
+    paths += ["/endpoints/shared/delete", f"/endpoints/shared/texts?{answered}", "/settings/clean-up"]
     assert {path: found for path in paths if (found := wrong_on(page, path))} == {}
     first_paints_ms = sorted(painted_ms(page, "/") for _ in range(3))
     assert first_paints_ms[1] < 1500, first_paints_ms  # 300 ms is the aim, on a machine that has nothing else to do

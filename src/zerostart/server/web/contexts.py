@@ -78,6 +78,8 @@ class EndpointRow:
     p99: str
     errors: int
     created: str
+    idle: str
+    is_asleep: bool
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,7 @@ class DeployForm:
     bucket: str = ""
     key: str = ""
     tags: str = ""
+    idle: str = ""
     error: str | None = None
     problems: Mapping[str, str] = field(default_factory=dict)
 
@@ -250,6 +253,7 @@ class ModelPage(Page):
     card_html: Markup
     form: DeployForm
     instance_types: Sequence[Choice]
+    idle_times: Sequence[Choice]
     not_isolated: str | None
     buckets: Sequence[str] | None
     cores: int

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
-from zerostart.errors import AlreadyExists, InvalidField, LimitExceeded, UnknownBucket, ZerostartError
+from zerostart.errors import AlreadyExists, InvalidField, InvalidInput, LimitExceeded, UnknownBucket, ZerostartError
 from zerostart.hosting.instance_type import resources_of
 from zerostart.server.web.contexts import Choice, DeployForm
 from zerostart.server.web.errors import error_page
 from zerostart.server.web.forms import whole_number
 from zerostart.services.deployment import ROLE_ARN, Deployment
+from zerostart.services.idle import parse_idle_timeout
 
 _INSTANCE_TYPES = ("ml.t3.medium", "ml.c5.large", "ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.r5.2xlarge")
 _FIELDS = {  # of the form, by what a deployment calls it
@@ -47,6 +48,7 @@ def deployment_of(model_id: str, form: Mapping[str, str]) -> Deployment:
         role_arn=form.get("role", "").strip() or ROLE_ARN,
         kms_key_id=form.get("key", "").strip(),
         output_uri=form.get("bucket", "").strip(),
+        idle_timeout_s=_idle_timeout_s(form.get("idle", "")),
     )
 
 
@@ -62,6 +64,7 @@ def as_typed(form: Mapping[str, str], error: ZerostartError) -> DeployForm:
         bucket=form.get("bucket", ""),
         key=form.get("key", ""),
         tags=form.get("tags", ""),
+        idle=form.get("idle", ""),
         error=message if field is None else None,
         problems={} if field is None else {field: message},
     )
@@ -72,6 +75,13 @@ def field_of(error: ZerostartError) -> str | None:
     if isinstance(error, InvalidField):
         return _FIELDS.get(error.field, error.field)
     return next((field for kind, field in _FIELDS_OF_ERRORS.items() if isinstance(error, kind)), None)
+
+
+def _idle_timeout_s(text: str) -> float | None:
+    try:
+        return parse_idle_timeout(text, "Stop when idle for") if text else None
+    except InvalidInput as error:
+        raise InvalidField("idle", str(error)) from error
 
 
 def _tags(text: str) -> dict[str, str]:

@@ -91,6 +91,7 @@ class EndpointDetails:
     failure_reason: str | None
     coming: str | None
     missing: int
+    sleeps_after: str
     variants: Sequence[VariantRow]
     instances: Sequence[InstanceRow]
     log: Sequence[LogLine]

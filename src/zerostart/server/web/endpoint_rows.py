@@ -10,11 +10,10 @@ from zerostart.metadata.endpoint import DeployedVariant, Endpoint, EndpointStatu
 from zerostart.metadata.rows import PageRequest
 from zerostart.server.web.contexts import EndpointRow
 from zerostart.server.web.endpoint_contexts import EndpointDetails, InstanceRow, LogLine, VariantRow
-from zerostart.server.web.formats import ago, bytes_shown, duration_shown
+from zerostart.server.web.formats import NOTHING, ago, bytes_shown, duration_shown, span_shown
 from zerostart.server.web.traffic import TrafficWatch
 from zerostart.services.logs import LogEvent, Span
 
-_NOTHING = "\N{EN DASH}"
 _LOG_LINES = 60
 _LOG_GROUP = "/aws/sagemaker/Endpoints/"
 _READY = (EndpointStatus.IN_SERVICE, EndpointStatus.UPDATING, EndpointStatus.SYSTEM_UPDATING)
@@ -36,8 +35,9 @@ class EndpointViews:
     def details(self, name: str) -> EndpointDetails:
         """All of one endpoint. Raises NotFound."""
         endpoint = self.parts.endpoints.describe_endpoint(name).endpoint
+        activity = self.parts.activity.of(endpoint)
         ready = {each.name: len(each.instances) for each in self.parts.router.variants(name)}
-        kept_up = [each for each in endpoint.variants if each.serverless is None]
+        kept_up = [each for each in endpoint.variants if each.serverless is None and not activity.is_asleep]
         return EndpointDetails(
             row=self._row(endpoint),
             arn=self.parts.arns.of("endpoint", name),
@@ -45,28 +45,29 @@ class EndpointViews:
             failure_reason=endpoint.failure_reason,
             coming=endpoint.coming.config_name if endpoint.coming else None,
             missing=sum(max(0, each.instance_count - ready.get(each.name, 0)) for each in kept_up),
+            sleeps_after=span_shown(activity.idle_timeout_s) if activity.idle_timeout_s is not None else "",
             variants=[self._variant(name, each) for each in endpoint.variants],
             instances=self._instances(name),
             log=self._log(name),
         )
 
     def _row(self, endpoint: Endpoint) -> EndpointRow:
-        traffic = self.traffic.of(endpoint.name)
-        instances = [each for variant in self.parts.router.variants(endpoint.name) for each in variant.instances]
-        memory = sum(instance.memory_bytes() for instance in instances)
+        traffic, activity = self.traffic.of(endpoint.name), self.parts.activity.of(endpoint)
         wanted = sum(variant.instance_count for variant in endpoint.variants)
         return EndpointRow(
             name=endpoint.name,
             status=endpoint.status.value,
             is_ready=endpoint.status in _READY,
             models=", ".join(dict.fromkeys(variant.model_id for variant in endpoint.variants)),
-            instances=f"{len(instances)} of {wanted}",
-            memory=bytes_shown(memory) if memory else _NOTHING,
+            instances=f"{activity.instances} of {wanted}",
+            memory=bytes_shown(activity.memory_bytes) if activity.memory_bytes else NOTHING,
             requests_per_minute=f"{traffic.requests_per_minute:,.0f}",
             p50=_latency(traffic.p50_s),
             p99=_latency(traffic.p99_s),
             errors=traffic.errors,
             created=ago(endpoint.created_at),
+            idle=span_shown(activity.idle_s),
+            is_asleep=activity.is_asleep,
         )
 
     def _variant(self, endpoint: str, variant: DeployedVariant) -> VariantRow:
@@ -103,7 +104,7 @@ class EndpointViews:
 
 
 def _latency(seconds: float | None) -> str:
-    return _NOTHING if seconds is None else duration_shown(seconds)
+    return NOTHING if seconds is None else duration_shown(seconds)
 
 
 def _log_line(event: LogEvent) -> LogLine:

@@ -15,6 +15,7 @@ from zerostart.metrics import ControlPlaneMetrics
 from zerostart.server.web.assets import Assets
 from zerostart.server.web.batch_pages import BatchPages
 from zerostart.server.web.bucket_pages import BucketPages
+from zerostart.server.web.clean_up_pages import CleanUpPages
 from zerostart.server.web.edge import WebEdge
 from zerostart.server.web.endpoint_pages import EndpointPages
 from zerostart.server.web.endpoint_rows import EndpointViews
@@ -63,6 +64,7 @@ class WebFace:
         self._endpoints = EndpointPages(self._edge, parts, self._views, self._history, metrics)
         self._updates = UpdatePages(self._edge, parts)
         self._settings = SettingsPages(self._edge, parts, keys, uses)
+        self._clean_up = CleanUpPages(self._edge, parts)
         store = PageStore(parts)
         self._buckets = BucketPages(self._edge, store)
         self._objects = ObjectPages(self._edge, store)
@@ -89,6 +91,7 @@ class WebFace:
             *self._objects.routes(),
             *self._new_batch.routes(),
             *self._batch.routes(),
+            *self._clean_up.routes(),
         ]
 
     @staticmethod

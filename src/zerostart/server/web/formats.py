@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from zerostart.models.catalogue import language_names
 
+NOTHING = "\N{EN DASH}"
 _STEPS = ((86_400, "day"), (3600, "hour"), (60, "minute"))
 _IN_USE_S = 10
 
@@ -75,6 +76,14 @@ def idle_shown(seconds: float) -> str:
 
 def _counted(count: int, name: str) -> str:
     return f"{count} {name}{'s' if count != 1 else ''}"
+
+
+def span_shown(seconds: float) -> str:
+    """How long, such as "2 h"."""
+    for step_s, name in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= step_s:
+            return f"{seconds // step_s:,.0f} {name}"
+    return f"{seconds:.0f} s"
 
 
 def languages_shown(codes: Sequence[str]) -> str:

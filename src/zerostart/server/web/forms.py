@@ -10,7 +10,7 @@ from zerostart.serving.http import read_body
 
 FORM_TOKEN = "form_token"  # noqa: S105 - the field's name
 _FORM_TYPE = "application/x-www-form-urlencoded"
-_MOST_FIELDS = 100
+_MOST_FIELDS = 5000  # a page may have a tick for each thing that exists
 
 
 class ForeignForm(ZerostartError):

@@ -27,6 +27,7 @@ from zerostart.server.web.edge import Visit, WebEdge
 from zerostart.server.web.errors import error_page
 from zerostart.server.web.fetch_pages import fetch_state
 from zerostart.server.web.formats import bytes_shown, parameters_shown
+from zerostart.server.web.idle_times import idle_times
 from zerostart.server.web.markdown import card_html
 from zerostart.server.web.model_cards import model_card
 from zerostart.server.web.snippets import model_snippets
@@ -164,6 +165,7 @@ class HubPages:
             card_html=card_html(self._parts.hub.card(model)) if model.artefact else Markup(),
             form=form,
             instance_types=instance_types(form.instance_type),
+            idle_times=idle_times(settings.idle_timeout_s, form.idle),
             not_isolated=self._parts.models.not_isolated,
             buckets=self._answer_folders(),
             cores=settings.threads or os.cpu_count() or 1,

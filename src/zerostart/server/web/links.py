@@ -22,6 +22,9 @@ class Links:
     settings = "/settings"
     keys = "/settings/keys"
     places = "/settings/places"
+    clean_up = "/settings/clean-up"
+    clean_up_confirm = f"{clean_up}/confirm"
+    down = f"{clean_up}/down"
     sign_in = "/sign-in"
     sign_out = "/sign-out"
 
@@ -87,6 +90,14 @@ class Links:
     def revoke_key(self, access_key_id: str) -> str:
         """The page that asks before it revokes."""
         return f"{self.keys}/{quote(access_key_id, safe='')}/revoke"
+
+    def sleep_endpoint(self, name: str) -> str:
+        """Where the button is sent to that stops an endpoint's instances until the next call."""
+        return f"{self.endpoint(name)}/sleep"
+
+    def clean_up_result(self, clean_up_id: str) -> str:
+        """How far a clean-up is, and what came of it."""
+        return f"{self.clean_up}/{quote(clean_up_id, safe='')}"
 
     def endpoints_from(self, token: str) -> str:
         """A further page of the list of endpoints."""

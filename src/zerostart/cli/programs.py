@@ -1,0 +1,13 @@
+"""The programs that the server starts, without the other verbs: importing those would take a seventh of a wake-up."""
+
+import typer
+
+from zerostart.cli import serve
+from zerostart.cli.running import run_app
+
+
+def main() -> None:
+    """Run a model server or a worker."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    serve.register(app)
+    run_app(app)
