@@ -6,12 +6,14 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from benchmarks.texts import LABELS, mixed_texts
 from zerostart import pipeline
+from zerostart.pipelines import ZeroShotClassificationPipeline
 
 _REPEATS = 5
 _SEED_MODEL = Path(__file__).resolve().parents[2] / "shared" / "models" / "seed-nli"
@@ -24,25 +26,14 @@ Results = list[dict[str, Any]]
 def against_the_pipeline() -> dict[str, Any]:
     """64 texts x 10 labels: pairs a second of each, interleaved, and how often the top labels are equal."""
     texts, source = mixed_texts()
-    theirs = _transformers_pipeline()
-    precisions = ("auto", "int8")
-    ours = {precision: pipeline(precision=precision) for precision in precisions}
-    runs: dict[str, Callable[[], Results]] = {
-        "transformers, default": lambda: theirs(texts, candidate_labels=LABELS),
-        "transformers, batch_size=16": lambda: theirs(texts, candidate_labels=LABELS, batch_size=16),
-    }
-    for precision in precisions:
-        runs[f"zerostart, {precision}"] = lambda classify=ours[precision]: classify(texts, LABELS)  # type: ignore[misc]
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    answers: dict[str, Results] = {}
-    for repeat in range(_REPEATS + 1):
-        for name, run in runs.items():
-            started_s = time.perf_counter()
-            answers[name] = run()
-            if repeat:  # the first is the warm-up
-                seconds[name].append(time.perf_counter() - started_s)
-    for each in ours.values():
-        each.close()
+    with _both_pipelines(("auto", "int8")) as (theirs, ours):
+        runs: dict[str, Callable[[], Results]] = {
+            "transformers, default": lambda: theirs(texts, candidate_labels=LABELS),
+            "transformers, batch_size=16": lambda: theirs(texts, candidate_labels=LABELS, batch_size=16),
+        }
+        for precision in ours:
+            runs[f"zerostart, {precision}"] = lambda classify=ours[precision]: classify(texts, LABELS)  # type: ignore[misc]
+        seconds, answers = _interleaved(runs)
     pairs = len(texts) * len(LABELS)
     medians = {name: pairs / statistics.median(taken) for name, taken in seconds.items()}
     reference = [answer["labels"][0] for answer in answers["transformers, default"]]
@@ -54,6 +45,19 @@ def against_the_pipeline() -> dict[str, Any]:
         "times_batch_size_16": {n: round(v / medians["transformers, batch_size=16"], 2) for n, v in medians.items()},
         "top_label_equal": {name: _equal(reference, [a["labels"][0] for a in own]) for name, own in answers.items()},
     }
+
+
+def _interleaved(runs: dict[str, Callable[[], Results]]) -> tuple[dict[str, list[float]], dict[str, Results]]:
+    """Seconds of each repeat, by the names of `runs`, and their last answers."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    answers: dict[str, Results] = {}
+    for repeat in range(_REPEATS + 1):
+        for name, run in runs.items():
+            started_s = time.perf_counter()
+            answers[name] = run()
+            if repeat:  # the first is the warm-up
+                seconds[name].append(time.perf_counter() - started_s)
+    return seconds, answers
 
 
 def agreement() -> dict[str, Any]:
@@ -90,15 +94,24 @@ def _equal(reference: list[str], labels: list[str]) -> float:
     return round(sum(a == b for a, b in zip(reference, labels, strict=True)) / len(reference), 4)
 
 
-def _transformers_pipeline() -> Any:
-    """The pipeline over the weights that the built-in model was made from."""
+@contextmanager
+def _both_pipelines(precisions: Sequence[str]) -> Iterator[tuple[Any, dict[str, ZeroShotClassificationPipeline]]]:
+    """The pipeline of transformers and ours, one for each precision, over the same weights."""
     import transformers
+
+    from zerostart.models.conversion import convert
 
     transformers.logging.set_verbosity_error()
     if not _SEED_MODEL.is_dir():
-        raise SystemExit(f"{_SEED_MODEL} is not there: the pipeline needs the weights that the artefact was made from.")
+        raise SystemExit(f"{_SEED_MODEL} is not there: both pipelines run its weights.")
     with tempfile.TemporaryDirectory() as folder:
+        source, home = Path(folder) / "source", Path(folder) / "home"
         model = transformers.AutoModelForSequenceClassification.from_pretrained(_SEED_MODEL, dtype="float32")
-        model.save_pretrained(folder)
-        transformers.AutoTokenizer.from_pretrained(_SEED_MODEL).save_pretrained(folder)
-        return transformers.pipeline("zero-shot-classification", model=folder, device="cpu")
+        model.save_pretrained(source)
+        transformers.AutoTokenizer.from_pretrained(_SEED_MODEL).save_pretrained(source)
+        theirs = transformers.pipeline("zero-shot-classification", model=str(source), device="cpu")
+        convert(source, home / "models", "seed")
+        ours = {precision: pipeline(model="seed", home=home, precision=precision) for precision in precisions}
+        yield theirs, ours
+        for each in ours.values():
+            each.close()

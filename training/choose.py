@@ -138,7 +138,10 @@ def _temperature(weights: tuple[float, float], sets: Any, views: Any, head: Any,
 
 
 def _multi_label(sets: Any, views: Any, head: Any) -> tuple[float, float, float]:
-    """A logistic regression of both log-odds; each set's right and wrong labels weigh the same."""
+    """Weights of both log-odds by a logistic regression, and the bias with which a score of 0.5 divides best.
+
+    In the regression each set's right and wrong labels weigh the same; the bias has the best mean label-weighted F1.
+    """
     rows, right, weight = [], [], []
     for source, (logits, similar) in zip(sets, views, strict=True):
         hits = np.array([[label in text.right for label in source.labels] for text in source.texts])
@@ -148,19 +151,40 @@ def _multi_label(sets: Any, views: Any, head: Any) -> tuple[float, float, float]
             rows += list(zip(np.log(entailed / (1 - entailed)), np.log(close / (1 - close)), strict=True))
             right += list(hit)
         weight += list(np.where(hits, 0.5 / hits.mean(), 0.5 / (1 - hits.mean())).ravel() / hits.size)
-    values = torch.tensor(np.array(rows), dtype=torch.float64)
-    target = torch.tensor(np.array(right), dtype=torch.float64)
-    weights = torch.tensor(np.array(weight), dtype=torch.float64)
+    a, b = _regression(np.array(rows), np.array(right), np.array(weight))
+    odds = np.array(rows) @ np.array([a, b])
+    biases = [round(step / 10, 1) for step in range(-40, 41)]
+    return a, b, max(biases, key=lambda bias: _mean_f1(sets, odds + bias > 0, np.array(right)))
+
+
+def _mean_f1(sets: Any, found: NDArray[np.bool_], right: NDArray[np.bool_]) -> float:
+    """The mean over the sets of the label-weighted F1; both arrays hold the labels of all texts of all sets."""
+    values, start = [], 0
+    for source in sets:
+        shape = (len(source.texts), len(source.labels))
+        own = slice(start, start + shape[0] * shape[1])
+        a, b = found[own].reshape(shape), right[own].reshape(shape)
+        f1 = 2 * (a & b).sum(0) / np.maximum(a.sum(0) + b.sum(0), 1)
+        values.append(np.average(f1, weights=b.sum(0)))
+        start = own.stop
+    return float(np.mean(values))
+
+
+def _regression(
+    values: NDArray[np.float64], right: NDArray[np.bool_], weight: NDArray[np.float64]
+) -> tuple[float, float]:
+    """The weights of a logistic regression of `right` on two columns; its intercept is left out."""
+    columns, target, weights = (torch.tensor(each, dtype=torch.float64) for each in (values, right, weight))
     parameters = torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([parameters], max_iter=100)
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        odds = values @ parameters[:2] + parameters[2]
+        odds = columns @ parameters[:2] + parameters[2]
         loss = torch.nn.functional.binary_cross_entropy_with_logits(odds, target, weights, reduction="sum")
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-    a, b, c = (round(float(value), 3) for value in parameters.detach())
-    return a, b, c
+    a, b, _ = parameters.detach().tolist()
+    return round(a, 3), round(b, 3)

@@ -114,12 +114,12 @@ def labelled_set(folder: Path, name: str, split: str = "train") -> LabelledSet:
     return LabelledSet(name, texts, tuple(described["labels"]), described["template"])
 
 
-def nli_pairs(folder: Path, chosen: random.Random) -> list[Pair]:
-    """The NLI pairs of one epoch. Half of the hypotheses of sets that lack the final full stop get one."""
+def nli_pairs(folder: Path, chosen: random.Random, share: float = 1.0) -> list[Pair]:
+    """A share of the NLI pairs of one epoch. Half of the hypotheses that lack the final full stop get one."""
     pairs = []
     for name, count in NLI_ROWS.items():
         rows = list(_rows(folder / "nli" / f"{name}.jsonl.gz"))
-        for row in chosen.sample(rows, min(count, len(rows))):
+        for row in chosen.sample(rows, min(int(share * count), len(rows))):
             label = CLASSES.index(row["label"]) if row["label"] in CLASSES else NOT_ENTAILMENT
             hypothesis = row["hypothesis"]
             if hypothesis[-1:].isalnum() and chosen.random() < 0.5:

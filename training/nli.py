@@ -5,9 +5,10 @@ neutral and contradiction together. The pairs of one text are also weighed again
 served.
 """
 
+import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from torch.nn import functional
 
 from training.corpus import CLASSES, NOT_ENTAILMENT, Pair, labelled_pairs, nli_pairs
+from training.hard import hard_pairs
 from training.loop import Schedule, train
 
 _TOKENS = 2048
@@ -34,15 +36,37 @@ def nli_batches(data: Path, seed: int, epochs: int) -> list[NLIBatch]:
     batches: list[NLIBatch] = []
     for epoch in range(epochs):
         chosen = random.Random(seed * 1000 + epoch)  # noqa: S311 - picks examples
-        units: list[list[Pair]] = [[pair] for pair in nli_pairs(data, chosen)]
-        units += list(_groups(labelled_pairs(data, chosen, wrong=2, share=0.6)))
-        chosen.shuffle(units)
-        of_epoch: list[NLIBatch] = []
-        for start in range(0, len(units), _WINDOW_UNITS):
-            window = sorted(units[start : start + _WINDOW_UNITS], key=_longest)
-            of_epoch += list(_packed(window))
-        chosen.shuffle(of_epoch)
-        batches += of_epoch
+        batches += _batches(nli_pairs(data, chosen), labelled_pairs(data, chosen, wrong=2, share=0.6), chosen)
+    return batches
+
+
+def hard_batches(data: Path, embedding: Path, out: Path, seed: int) -> list[NLIBatch]:
+    """Batches of half of the NLI pairs, and of texts with the wrong labels that `embedding` finds nearest.
+
+    The pairs are kept in `out`: embeddings may differ in the last bit from run to run, and training goes on with the
+    batches that it began with.
+    """
+    kept = out / "hard-pairs.jsonl"
+    chosen = random.Random(seed * 1000 + 999)  # noqa: S311 - picks examples
+    general = nli_pairs(data, chosen, share=0.55)
+    if kept.exists():
+        hard = [Pair(**json.loads(line)) for line in kept.read_text("utf-8").splitlines()]
+    else:
+        hard = hard_pairs(data, embedding, random.Random(seed), wrong=4, share=0.3)  # noqa: S311 - picks examples
+        out.mkdir(parents=True, exist_ok=True)
+        kept.write_text("".join(json.dumps(asdict(pair)) + "\n" for pair in hard), "utf-8")
+    return _batches(general, hard, chosen)
+
+
+def _batches(general: Sequence[Pair], labelled: Sequence[Pair], chosen: random.Random) -> list[NLIBatch]:
+    units: list[list[Pair]] = [[pair] for pair in general]
+    units += list(_groups(labelled))
+    chosen.shuffle(units)
+    batches: list[NLIBatch] = []
+    for start in range(0, len(units), _WINDOW_UNITS):
+        window = sorted(units[start : start + _WINDOW_UNITS], key=_longest)
+        batches += list(_packed(window))
+    chosen.shuffle(batches)
     return batches
 
 
@@ -106,6 +130,15 @@ def _label_loss(logits: torch.Tensor, right: torch.Tensor, groups: torch.Tensor)
 
 def train_nli(base: Path, data: Path, out: Path, *, epochs: int, seed: int, minutes: float) -> bool:
     """Train, and write the model to `out`; False if it was stopped before its end."""
+    return _train(base, nli_batches(data, seed, epochs), out, 1e-4, seed, minutes)
+
+
+def harden_nli(base: Path, embedding: Path, data: Path, out: Path, *, seed: int, minutes: float) -> bool:
+    """Train the model of `train_nli` on with hard wrong labels; False if it was stopped before its end."""
+    return _train(base, hard_batches(data, embedding, out, seed), out, 6e-5, seed, minutes)
+
+
+def _train(base: Path, batches: Sequence[NLIBatch], out: Path, rate: float, seed: int, minutes: float) -> bool:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     torch.manual_seed(seed)
@@ -119,7 +152,6 @@ def train_nli(base: Path, data: Path, out: Path, *, epochs: int, seed: int, minu
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
     )
-    batches = nli_batches(data, seed, epochs)
 
     def loss_of(batch: NLIBatch) -> torch.Tensor:
         encoded = tokenizer(
@@ -134,7 +166,7 @@ def train_nli(base: Path, data: Path, out: Path, *, epochs: int, seed: int, minu
             logits = model(**encoded).logits
         return pair_loss(logits, batch)
 
-    done = train(model, batches, loss_of, Schedule(1e-4, average_steps=400), out / "checkpoint.pt", minutes)
+    done = train(model, batches, loss_of, Schedule(rate, average_steps=400), out / "checkpoint.pt", minutes)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     return done
