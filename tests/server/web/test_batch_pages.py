@@ -226,6 +226,10 @@ def test_an_object_of_a_bucket_is_taken_alone_whatever_its_key(visitor: Visitor)
     rows = rows_of(visitor.client.get(f"/batch/jobs/{job}/results.csv"))
     assert [(row["body"], row["n"], bool(row["label"])) for row in rows] == [("One day", "1", True), ("", "2", False)]
     assert "has no text under 'body'" in rows[1]["error"]
+    client.delete_object(Bucket="texts", Key=key)
+    follow_every_link(visitor, f"/batch/jobs/{job}")
+    assert "not there any more" in visitor.page
+    assert "Set up again" not in visitor.page
 
 
 def objects(visitor: Visitor, path: str) -> list[str]:

@@ -48,7 +48,10 @@ def test_a_key_is_made_used_by_boto3_and_revoked(admin: Visitor, revoked_at_the_
     runtime = admin.server.client("sagemaker-runtime", key)
     body = '{"inputs": "Pack the bags.", "candidate_labels": ["travel", "cooking"]}'
     assert runtime.invoke_endpoint(EndpointName="shared", Body=body)["ResponseMetadata"]["HTTPStatusCode"] == 200
-    assert "never" not in admin.open("/settings").text
+    used = re.search(rf"{key.access_key_id}.*?</tr>", admin.open("/settings").text, re.DOTALL)
+    assert used is not None
+    assert "just now" in used[0]
+    assert "never" not in used[0]
     asked = admin.open(f"{KEYS}/{key.access_key_id}/revoke").text
     assert "<h1>Revoke website?</h1>" in asked
     assert "signed in with this key" not in asked

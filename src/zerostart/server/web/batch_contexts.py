@@ -127,10 +127,10 @@ class TriedBatchPage(Page):
 
 @dataclass(frozen=True)
 class Place:
-    """Something in a bucket, and the page of it."""
+    """Something in a bucket, and the page of it; there is none of what is gone."""
 
     shown: str
-    link: str
+    link: str | None
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ class BatchViews:
         job, results = state.job, self.parts.job_results
         files = results.files(job)
         running = job.status in _RUNNING
+        source = self._source(job, files)
         failed = self._failed(job, files) if with_contents and not running else ()
         errors = [file for file in files if with_contents and not running and state.progress.failed]
         return JobPage(
@@ -70,8 +71,8 @@ class BatchViews:
             can_stop=job.status is TransformJobStatus.IN_PROGRESS,
             reason=job.failure_reason,
             advice=advice(job),
-            again_link=None if running else self._again(job, files),
-            source=self._source(job, files),
+            again_link=self._again(job, files) if source.link and not running else None,
+            source=source,
             output=self._output(job),
             facts=_facts(job),
             failed_count=state.progress.failed,
@@ -79,7 +80,7 @@ class BatchViews:
             all_failed=[
                 Place(each.errors_key.rpartition("/")[2], self.links.object(each.bucket, each.errors_key))
                 for each in errors
-                if self._is_there(each)
+                if self._exists(job, each.bucket, each.errors_key)
             ],
             results=self._results(job) if with_contents and results.are_there(job) and files else None,
         )
@@ -114,13 +115,6 @@ class BatchViews:
         ]
         return [*of_files, *of_records][:_SHOWN]
 
-    def _is_there(self, file: ResultFile) -> bool:
-        try:
-            self.parts.store.head(file.bucket, file.errors_key)
-        except NotFound:
-            return False
-        return True
-
     def _results(self, job: TransformJob) -> JobResultsShown | None:
         if not JobResults.can_be_read(job):
             return JobResultsShown((), "", "", "They are in the output, in a form that is not shown here.")
@@ -152,15 +146,32 @@ class BatchViews:
     def _source(self, job: TransformJob, files: list[ResultFile]) -> Place:
         if len(files) == 1:
             bucket, _, key = files[0].input_key.partition("/")
-            return Place(key_shown(f"s3://{bucket}/{key}"), self.links.object(bucket, key))
+            link = self.links.object(bucket, key) if self._exists(job, bucket, key) else None
+            return Place(key_shown(f"s3://{bucket}/{key}"), link)
         bucket, key = parse_uri(job.options.input_uri)
         shown = key_shown(job.options.input_uri) + (f" ({len(files)} objects)" if files else "")
-        return Place(shown, self.links.bucket(bucket, key))
+        return Place(shown, self.links.bucket(bucket, key) if self._exists(job, bucket) else None)
+
+    def _exists(self, job: TransformJob, bucket: str, key: str = "") -> bool:
+        """Whether a bucket or an object of a job is there still; a job that runs has its own."""
+        try:
+            if job.status in _RUNNING:
+                return True
+            if key:
+                self.parts.store.head(bucket, key)
+            else:
+                self.parts.store.bucket(bucket)
+        except NotFound:
+            return False
+        except ZerostartError:
+            return True  # its own page says what is the matter
+        return True
 
     def _output(self, job: TransformJob) -> Place:
         bucket, prefix = parse_uri(job.options.output_uri)
         folder = f"{prefix.rstrip('/')}/" if prefix else ""
-        return Place(key_shown(job.options.output_uri), self.links.bucket(bucket, folder))
+        link = self.links.bucket(bucket, folder) if self._exists(job, bucket) else None
+        return Place(key_shown(job.options.output_uri), link)
 
     def _again(self, job: TransformJob, files: list[ResultFile]) -> str | None:
         if len(files) != 1:
