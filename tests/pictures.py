@@ -59,6 +59,8 @@ PICTURES: Sequence[Picture] = (
     Picture("endpoint", "/endpoints/{endpoint}?text={text}&labels={labels}"),
     Picture("endpoint-dark", "/endpoints/{endpoint}?text={text}&labels={labels}", scheme="dark"),
     Picture("many-texts", "/endpoints/{endpoint}/texts?labels=sport, cooking, economy, travel", prepare=_many_texts),
+    Picture("batch", "/batch/new"),
+    Picture("clean-up", "/settings/clean-up"),
 )
 
 

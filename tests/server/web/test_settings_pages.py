@@ -138,7 +138,7 @@ def test_forms_of_other_sites_make_and_revoke_nothing(admin: Visitor, new_key: C
 
 def test_where_data_lies_and_what_is_in_force_is_shown(admin: Visitor) -> None:
     page = wait_for(lambda: (text := admin.open("/settings").text) and "measuring" not in text and text, 30, 0.3)
-    sizes = dict(re.findall(r'<th scope="row">([^<]+)<span class="under">.*?<td class="num">([^<]+)</td>', page))
+    sizes = dict(re.findall(r'<th scope="row">([^<]+)<span class="under">.*?data-label="Size">([^<]+)</td>', page))
     assert {"Models", "Buckets", "Database", "Logs", "All of the home folder"} <= sizes.keys()
     assert int(sizes["Built-in models"].split()[0]) > 10
     assert str(admin.server.home) in page
