@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from training.corpus import CHOICE_SETS, LabelledSet, labelled_set
 from training.embedding import Embedder, averaged
+from training.loop import precision
 from zerostart.nli.head import NLIHead, find_nli_head
 from zerostart.nli.hybrid import Blend
 from zerostart.nli.scoring import label_scores, similarity_scores
@@ -61,7 +62,7 @@ def entailment(folder: Path, source: LabelledSet) -> NDArray[np.float32]:
     pairs = [(text.text, source.template.format(label)) for text in source.texts for label in source.labels]
     order = sorted(range(len(pairs)), key=lambda place: len(pairs[place][0]))
     logits = torch.empty(len(pairs), 3)
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.inference_mode(), precision():
         for start in range(0, len(order), 64):
             own = order[start : start + 64]
             asked = tokenizer(

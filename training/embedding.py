@@ -7,6 +7,7 @@ https://arxiv.org/abs/2104.08821). The result is averaged with the weights that 
 https://arxiv.org/abs/2109.01903).
 """
 
+import math
 import random
 import shutil
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ import torch
 from torch.nn import functional
 
 from training.corpus import LABELLED_ROWS, LabelledSet, labelled_set, nli_pairs
-from training.loop import Schedule, train
+from training.loop import Schedule, precision, train
 
 TEMPERATURE = 0.05
 _TEXTS = 32
@@ -35,10 +36,10 @@ class EmbeddingBatch:
 
 
 def embedding_batches(folder: Path, seed: int, steps: int) -> list[EmbeddingBatch]:
-    """Three of four steps are of labelled sets, each as often as the root of what is taken of it."""
+    """Three of four steps are of labelled sets: as often as the root of what is taken of it, times its labels' bits."""
     chosen = random.Random(seed)  # noqa: S311 - picks examples
     sets = [labelled_set(folder, name) for name in LABELLED_ROWS]
-    weights = [LABELLED_ROWS[each.name] ** 0.5 for each in sets]
+    weights = [LABELLED_ROWS[each.name] ** 0.5 * math.log2(len(each.labels)) for each in sets]
     entailed: dict[str, list[tuple[str, int]]] = {}
     for pair in nli_pairs(folder, chosen):
         entailed.setdefault(pair.premise, []).append((pair.hypothesis, pair.label))
@@ -90,10 +91,17 @@ class Embedder(torch.nn.Module):
     def forward(self, texts: list[str]) -> torch.Tensor:
         """Shape (texts, dimension), float32."""
         encoded = self.tokenizer(texts, padding=True, truncation=True, max_length=_MOST_TOKENS, return_tensors="pt")
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with precision():
             hidden = self.body(**encoded).last_hidden_state
         mask = encoded["attention_mask"].unsqueeze(-1).float()
         return functional.normalize((hidden.float() * mask).sum(1) / mask.sum(1), dim=-1)
+
+    def freeze_lower_half(self) -> None:
+        """What the token embeddings and the first half of the layers know is kept; a step takes half the time."""
+        self.body.embeddings.requires_grad_(False)
+        layers = self.body.encoder.layer
+        for layer in layers[: len(layers) // 2]:
+            layer.requires_grad_(False)
 
     def sorted_forward(self, texts: list[str]) -> torch.Tensor:
         """The same in two batches by length, which pads less."""
@@ -106,16 +114,17 @@ class Embedder(torch.nn.Module):
 
 
 def train_embedding(base: Path, data: Path, out: Path, *, steps: int, seed: int, minutes: float) -> bool:
-    """Train, and write the tuned body to `out`; False if it was stopped before its end."""
+    """Train the upper half, and write the tuned body to `out`; False if it was stopped before its end."""
     torch.manual_seed(seed)
     model = Embedder(base)
+    model.freeze_lower_half()
     batches = embedding_batches(data, seed, steps)
 
     def loss_of(batch: EmbeddingBatch) -> torch.Tensor:
         cosines = model.sorted_forward(batch.texts) @ model(batch.hypotheses).T
         return -(batch.target * functional.log_softmax(cosines / TEMPERATURE, dim=1)).sum(1).mean()
 
-    done = train(model, batches, loss_of, Schedule(5e-5), out / "checkpoint.pt", minutes)
+    done = train(model, batches, loss_of, Schedule(4e-5, average_steps=100), out / "checkpoint.pt", minutes)
     model.body.save_pretrained(out)
     model.tokenizer.save_pretrained(out)
     return done

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from training.corpus import CLASSES, NOT_ENTAILMENT, Pair, labelled_pairs, nli_pairs
 from training.hard import hard_pairs
-from training.loop import Schedule, train
+from training.loop import Schedule, precision, train
 
 _TOKENS = 2048
 _MOST_TOKENS = 112
@@ -162,7 +162,7 @@ def _train(base: Path, batches: Sequence[NLIBatch], out: Path, rate: float, seed
             max_length=_MOST_TOKENS,
             return_tensors="pt",
         )
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with precision():
             logits = model(**encoded).logits
         return pair_loss(logits, batch)
 
