@@ -18,7 +18,7 @@ COMMANDS = [
     *("models bench", "models optimize"),
     *("transform create", "transform list", "transform show", "transform wait", "transform stop"),
     *("keys create", "keys list", "keys revoke", "evaluate", "compare"),
-    *("down", "delete", "costs"),
+    *("down", "delete", "costs", "notebook"),
 ]
 
 

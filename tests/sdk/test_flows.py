@@ -140,6 +140,11 @@ def test_v2_runs_the_notebook_with_roles_buckets_and_a_repacked_model(flows: Flo
     assert found["answer"]["labels"][0] == "travel"
     assert found["role"] == "arn:aws:iam::000000000000:role/zerostart"
     assert (found["bucket"], found["note"]) == ("sagemaker-us-east-1-000000000000", "some text")
+    assert found["labels"] == [
+        *("Career", "Education", "Finance", "Health", "Humor"),
+        *("Leisure", "Personal Growth", "Philanthropy", "Time Management"),
+    ]
+    assert found["accuracy"] > 0.25  # nine labels: 0.11 by chance
 
 
 def test_v2_deploys_serverless_and_updates(flows: Flows) -> None:

@@ -35,6 +35,7 @@ from zerostart.services.model import ModelService
 from zerostart.services.model_fetch import ModelFetchService
 from zerostart.services.proof import ProofService
 from zerostart.services.redeployment import RedeploymentService
+from zerostart.services.solutions_bucket import SolutionsBucket, shipped_resolutions
 from zerostart.services.tag import TagService
 from zerostart.services.transform_job import TransformJobService
 from zerostart.settings import PREFIX, Settings, instance_environment, setting_sources
@@ -183,7 +184,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
         ),
         arns=arns,
         store=store,
-        generated=(GeneratedObjects(JumpStartBucket()),),
+        generated=(GeneratedObjects(JumpStartBucket()), GeneratedObjects(SolutionsBucket(shipped_resolutions))),
         lock=lock,
         setting_sources=setting_sources(settings),
     )

@@ -12,6 +12,7 @@ from zerostart.cli import (
     evaluate,
     keys,
     models,
+    notebook,
     run,
     serve,
     transform,
@@ -39,6 +40,7 @@ transform.register(app)
 evaluate.register(app)
 compare.register(app)
 run.register(app)
+notebook.register(app)
 ui.register(app)
 
 
