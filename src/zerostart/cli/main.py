@@ -14,6 +14,7 @@ from zerostart.cli import (
     models,
     run,
     serve,
+    solutions,
     transform,
     ui,
 )
@@ -38,6 +39,7 @@ keys.register(app)
 transform.register(app)
 evaluate.register(app)
 compare.register(app)
+solutions.register(app)
 run.register(app)
 ui.register(app)
 
