@@ -159,9 +159,9 @@ class SolutionService:
         """A launch, by its solution's name if it has no other. Raises NotFound."""
         return self._state(self._launch(solution_name, name))
 
-    def report(self, solution_name: str, name: str = "") -> Mapping[str, Any]:
-        """The report for programs. Raises NotFound, InvalidInput."""
-        return self._reports.document(self._launch(solution_name, name))
+    def report(self, solution_name: str, name: str = "") -> bytes:
+        """The report, as HTML. Raises NotFound."""
+        return self._reports.page(self._launch(solution_name, name))
 
     def launch(self, asked: LaunchAsked) -> LaunchState:
         """Begin a launch, or go on with what is missing of it; what is there already stays as it is.

@@ -5,7 +5,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -75,16 +74,9 @@ class SolutionReports:
             return None
         return Headline(rows, figures.get("accuracy"), figures.get("macro_f1"))
 
-    def document(self, launch: Launch) -> Mapping[str, Any]:
-        """The report for programs. Raises NotFound, and InvalidInput for one that somebody wrote over."""
-        content = read_bytes(self._store, launch.bucket, launch.report_json_key, _LARGEST_REPORT_BYTES)
-        try:
-            document = json.loads(content)
-        except ValueError as error:
-            raise InvalidInput(f"s3://{launch.bucket}/{launch.report_json_key} is no report any more.") from error
-        if not isinstance(document, dict):
-            raise InvalidInput(f"s3://{launch.bucket}/{launch.report_json_key} is no report any more.")
-        return document
+    def page(self, launch: Launch) -> bytes:
+        """The report for people, as it is in the bucket. Raises NotFound."""
+        return read_bytes(self._store, launch.bucket, launch.report_key, _LARGEST_REPORT_BYTES)
 
     def drop_unmeasured(self, launch: Launch) -> None:
         """Remove a report that only says what to install, so that it is made anew."""
