@@ -35,7 +35,11 @@ from zerostart.services.model import ModelService
 from zerostart.services.model_fetch import ModelFetchService
 from zerostart.services.proof import ProofService
 from zerostart.services.redeployment import RedeploymentService
-from zerostart.services.solutions_bucket import SolutionsBucket, shipped_resolutions
+from zerostart.services.solution import SolutionService
+from zerostart.services.solution_launch import SolutionLauncher
+from zerostart.services.solution_report import SolutionReports
+from zerostart.services.solution_steps import SolutionSteps
+from zerostart.services.solutions_bucket import SolutionsBucket
 from zerostart.services.tag import TagService
 from zerostart.services.transform_job import TransformJobService
 from zerostart.settings import PREFIX, Settings, instance_environment, setting_sources
@@ -73,6 +77,8 @@ class ServerParts:
     ledger: Ledger
     inventory: Inventory
     clean_up: CleanUpService
+    solutions: SolutionService
+    launcher: SolutionLauncher
     proof: ProofService
     logs: LogService
     arns: Arns
@@ -93,7 +99,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
     store = _store(settings, database)
     router = Router()
     not_isolated = _not_isolated(settings)
-    launcher = LocalLauncher(
+    instances = LocalLauncher(
         settings.home / "run", settings.home / "logs" / "endpoints", instance_environment(settings), not_isolated
     )
     cores = settings.threads or os.cpu_count() or 1
@@ -104,7 +110,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
     sleep = Sleep(
         database, router, idle_timeout_s=settings.idle_timeout_s, serverless_idle_s=settings.serverless_idle_s
     )
-    reconciler = Reconciler(database, launcher, router, sleep, cores=cores, pace=pace)
+    reconciler = Reconciler(database, instances, router, sleep, cores=cores, pace=pace)
     invocations = InvocationService(router, reconciler, settings.invocation_timeout_s)
     max_instances = settings.max_instances or max(4, 2 * cores)
     job_logs = settings.home / "logs" / "jobs"
@@ -144,6 +150,24 @@ def build_server_parts(settings: Settings) -> ServerParts:
         buckets=settings.home / "buckets" if settings.storage == "local" else None,
         cache=settings.cache_folder,
     )
+    job_results = JobResults(database, store)
+    reports = SolutionReports(store, transform_jobs, job_results)
+    steps = SolutionSteps(store, models, endpoint_configs, endpoints, transform_jobs, invocations, reports)
+    launcher = SolutionLauncher(steps.take)
+    clean_up = CleanUpService(
+        database,
+        store,
+        artefacts,
+        places,
+        models,
+        endpoint_configs,
+        endpoints,
+        transform_jobs,
+        supervisor.running,
+        store.remove_left_overs if isinstance(store, LocalStore) else None,
+        launcher.interrupt,
+    )
+    solutions = SolutionService(database, store, artefacts, arns, launcher, steps, reports, clean_up)
     return ServerParts(
         settings=settings,
         database=database,
@@ -161,30 +185,21 @@ def build_server_parts(settings: Settings) -> ServerParts:
         async_invocations=AsyncInvocationService(database, store, invocations, router, settings.max_body_bytes),
         transform_jobs=transform_jobs,
         batches=BatchService(models, transform_jobs, store),
-        job_results=JobResults(database, store),
+        job_results=job_results,
         supervisor=supervisor,
         activity=activity,
         ledger=Ledger(database, reconciler.instances, supervisor.running),
         inventory=Inventory(database, activity, artefacts, places),
-        clean_up=CleanUpService(
-            database,
-            store,
-            artefacts,
-            places,
-            models,
-            endpoint_configs,
-            endpoints,
-            transform_jobs,
-            supervisor.running,
-            store.remove_left_overs if isinstance(store, LocalStore) else None,
-        ),
-        proof=ProofService(database, store, places, launcher.folder, reconciler.instances, supervisor.running),
+        clean_up=clean_up,
+        solutions=solutions,
+        launcher=launcher,
+        proof=ProofService(database, store, places, instances.folder, reconciler.instances, supervisor.running),
         logs=LogService(
             {"/aws/sagemaker/Endpoints/": settings.home / "logs" / "endpoints", "/aws/sagemaker/": job_logs}
         ),
         arns=arns,
         store=store,
-        generated=(GeneratedObjects(JumpStartBucket()), GeneratedObjects(SolutionsBucket(shipped_resolutions))),
+        generated=(GeneratedObjects(JumpStartBucket()), GeneratedObjects(SolutionsBucket(solutions.published_data))),
         lock=lock,
         setting_sources=setting_sources(settings),
     )

@@ -15,6 +15,7 @@ from zerostart.cli import (
     notebook,
     run,
     serve,
+    solutions,
     transform,
     ui,
 )
@@ -39,6 +40,7 @@ keys.register(app)
 transform.register(app)
 evaluate.register(app)
 compare.register(app)
+solutions.register(app)
 run.register(app)
 notebook.register(app)
 ui.register(app)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, Table, delete, func, insert, select, upd
 
 from zerostart.metadata.rows import insert_named
 from zerostart.metadata.tables import buckets, objects, upload_parts, uploads
+from zerostart.metadata.tag import BUCKET_ARN, delete_tags
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,9 @@ def bucket_sizes(connection: Connection) -> dict[str, tuple[int, int]]:
 
 
 def delete_bucket(connection: Connection, name: str) -> None:
-    """Remove an empty bucket's row."""
+    """Remove an empty bucket's row, and its tags."""
     connection.execute(delete(buckets).where(buckets.c.name == name))
+    delete_tags(connection, BUCKET_ARN + name)
 
 
 def put_object(connection: Connection, row: ObjectRow) -> None:

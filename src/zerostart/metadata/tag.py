@@ -6,6 +6,8 @@ from sqlalchemy import Connection, delete, insert, select
 
 from zerostart.metadata.tables import tags
 
+BUCKET_ARN = "arn:aws:s3:::"
+
 
 def put_tags(connection: Connection, arn: str, values: Mapping[str, str]) -> None:
     """Set tags; an existing key gets the new value."""

@@ -27,6 +27,7 @@ from zerostart.server.aws.s3.operations import S3Operations
 from zerostart.server.aws.service_model import service_model
 from zerostart.server.aws.sigv4 import AuthenticationError
 from zerostart.server.jobs import job_routes
+from zerostart.server.solutions import solution_routes
 from zerostart.server.upkeep import upkeep_routes
 from zerostart.server.web.face import WebFace
 from zerostart.services.access_key import KeyUses
@@ -66,6 +67,7 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate, web
         await run_in_threadpool(parts.reconciler.start)
         await run_in_threadpool(parts.supervisor.start)
         parts.ledger.start()
+        parts.launcher.open(asyncio.get_running_loop())
         await run_in_threadpool(service_model, "sagemaker")
         await run_in_threadpool(service_model, "sagemaker-runtime")
         await run_in_threadpool(service_model, "sts")
@@ -77,6 +79,7 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate, web
             for task in running:
                 task.cancel()
             await asyncio.wait(running)
+            await run_in_threadpool(parts.launcher.close)
             await run_in_threadpool(parts.fetches.close)
             await run_in_threadpool(parts.clean_up.stop)
             await run_in_threadpool(parts.ledger.stop)
@@ -99,6 +102,7 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate, web
         Route("/metrics", expose, methods=["GET"]),
         *job_routes(parts.transform_jobs, parts.arns, edge),
         *upkeep_routes(parts, edge),
+        *solution_routes(parts, edge),
         *web.routes(),
     ]
     inner = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: unknown, 405: unknown})

@@ -1,32 +1,23 @@
 """JSON of our own for what AWS's API has no words: what endpoints do now, what ran, and cleaning up."""
 
-import json
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from zerostart.bootstrap.server import ServerParts
-from zerostart.errors import InvalidInput, ZerostartError
+from zerostart.errors import InvalidInput
 from zerostart.server.aws.edge import AwsEdge
-from zerostart.server.aws.errors import RUNTIME, error_response
-from zerostart.server.aws.sigv4 import AuthenticationError
+from zerostart.server.json_routes import always, json_route
 from zerostart.services.activity import Activity
 from zerostart.services.clean_up import ACTIONS, CleanUpState
 from zerostart.services.inventory import Kind, Thing
 from zerostart.services.proof import Check
-from zerostart.serving.http import read_body
 
-_PATH = "/zerostart"
-_MOST_BODY_BYTES = 4 * 1024 * 1024
 _PROOFS = ("instances", "everything", "everything-and-buckets")
-_Answer = Callable[[Request, Mapping[str, Any]], Any]
-_Actions = Callable[[Mapping[str, Any]], Collection[str]]
 
 
 def upkeep_routes(parts: ServerParts, edge: AwsEdge) -> list[Route]:
@@ -59,47 +50,16 @@ def upkeep_routes(parts: ServerParts, edge: AwsEdge) -> list[Route]:
         found = parts.proof.no_instance() if of == "instances" else parts.proof.nothing(buckets=of != "everything")
         return {"checks": [_check(each) for each in found]}
 
-    see, change = _always("sagemaker:ListEndpoints"), _always("sagemaker:UpdateEndpointWeightsAndCapacities")
+    see, change = always("sagemaker:ListEndpoints"), always("sagemaker:UpdateEndpointWeightsAndCapacities")
     return [
-        _route(edge, "GET", "endpoints", endpoints, see),
-        _route(edge, "POST", "down", down, change),
-        _route(edge, "GET", "costs", costs, _always("cloudwatch:GetMetricData")),
-        _route(edge, "GET", "inventory", inventory, see),
-        _route(edge, "POST", "clean-ups", begin, lambda asked: {ACTIONS[each.kind] for each in _things(asked)}),
-        _route(edge, "GET", "clean-ups/{id}", state, see),
-        _route(edge, "GET", "proof", proof, see),
+        json_route(edge, "GET", "endpoints", endpoints, see),
+        json_route(edge, "POST", "down", down, change),
+        json_route(edge, "GET", "costs", costs, always("cloudwatch:GetMetricData")),
+        json_route(edge, "GET", "inventory", inventory, see),
+        json_route(edge, "POST", "clean-ups", begin, lambda asked: {ACTIONS[each.kind] for each in _things(asked)}),
+        json_route(edge, "GET", "clean-ups/{id}", state, see),
+        json_route(edge, "GET", "proof", proof, see),
     ]
-
-
-def _route(edge: AwsEdge, method: str, path: str, answer: _Answer, actions: _Actions) -> Route:
-    """A route whose caller has to be allowed each of the actions."""
-
-    async def handle(request: Request) -> Response:
-        try:
-            body = await read_body(request, _MOST_BODY_BYTES)
-            edge.authorise_request(request, "sts:GetCallerIdentity", body)  # before the body is looked at
-            asked = _document(body)
-            for action in actions(asked):
-                edge.authorise_request(request, action, body)
-            return JSONResponse(await run_in_threadpool(answer, request, asked))
-        except (AuthenticationError, ZerostartError) as error:
-            return error_response(error, RUNTIME, path)
-
-    return Route(f"{_PATH}/{path}", handle, methods=[method])
-
-
-def _always(action: str) -> _Actions:
-    return lambda _asked: (action,)
-
-
-def _document(body: bytes) -> Mapping[str, Any]:
-    try:
-        document = json.loads(body or b"{}")
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"The body is not valid JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise InvalidInput("The body is not a JSON object.")
-    return document
 
 
 def _names(asked: Mapping[str, Any]) -> list[str]:

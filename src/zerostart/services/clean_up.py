@@ -18,13 +18,14 @@ from zerostart.errors import InvalidInput, ModelInUse, NotEmpty, NotFound, Overl
 from zerostart.metadata.async_invocation import delete_async_invocations_of
 from zerostart.metadata.database import Database
 from zerostart.metadata.endpoint import Endpoint, all_endpoints, get_endpoint
-from zerostart.metadata.tag import delete_tags
+from zerostart.metadata.object import get_bucket
+from zerostart.metadata.tag import BUCKET_ARN, delete_tags
 from zerostart.metadata.transform_job import TransformJobStatus, get_transform_job, transform_jobs_in
 from zerostart.models.catalogue import names_of
 from zerostart.models.local_artefacts import LocalArtefacts
 from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
-from zerostart.services.inventory import BUCKET_ARN, Kind, Places, Thing
+from zerostart.services.inventory import Kind, Places, Thing
 from zerostart.services.model import ModelService
 from zerostart.services.transform_job import TransformJobService
 from zerostart.storage.base import ObjectStore
@@ -62,6 +63,7 @@ class _CleanUp:
     """A clean-up in progress."""
 
     things: Sequence[Thing]
+    otherwise: Mapping[Thing, Callable[[], None]]
     deleted: list[Thing] = field(default_factory=list)
     failed: dict[Thing, str] = field(default_factory=dict)
     is_done: bool = False
@@ -73,9 +75,12 @@ class _CleanUp:
 
 
 class CleanUpService:
-    """Deletes in a thread of its own, one clean-up at a time; `workers` tells which of jobs run."""
+    """Deletes in a thread of its own, one clean-up at a time.
 
-    def __init__(
+    `workers` tells which of jobs run; `interrupt` ends what goes on making the things that are to go.
+    """
+
+    def __init__(  # noqa: PLR0913 - one of every kind of thing
         self,
         database: Database,
         store: ObjectStore,
@@ -87,6 +92,7 @@ class CleanUpService:
         transform_jobs: TransformJobService,
         workers: Callable[[], Collection[RunningWorker]],
         remove_left_overs: Callable[[float], object] | None,
+        interrupt: Callable[[Collection[Thing]], None],
     ) -> None:
         self._database = database
         self._store = store
@@ -98,6 +104,7 @@ class CleanUpService:
         self._transform_jobs = transform_jobs
         self._workers = workers
         self._remove_left_overs = remove_left_overs
+        self._interrupt = interrupt
         self._lock = threading.Lock()
         self._begun: dict[str, _CleanUp] = {}
         self._stopping = threading.Event()
@@ -112,12 +119,18 @@ class CleanUpService:
             Kind.WEIGHTS: self._remove_weights,
         }
 
-    def begin(self, things: Collection[Thing]) -> str:
-        """Begin to delete, and return the id of the clean-up. Raises InvalidInput for buckets that are not ours."""
-        if self._places.buckets is None and any(thing.kind is Kind.BUCKET for thing in things):
+    def begin(self, things: Collection[Thing], otherwise: Mapping[Thing, Callable[[], None]] | None = None) -> str:
+        """Begin to delete, and return the id of the clean-up. `otherwise` are things that are removed in another way.
+
+        Raises InvalidInput for buckets that are not ours.
+        """
+        own_ways = otherwise or {}
+        if self._places.buckets is None and any(
+            thing.kind is Kind.BUCKET and thing not in own_ways for thing in things
+        ):
             raise InvalidInput("The buckets are in a service of others (setting storage): delete them there.")
         order = list(Kind)
-        begun = _CleanUp(sorted(dict.fromkeys(things), key=lambda thing: order.index(thing.kind)))
+        begun = _CleanUp(sorted(dict.fromkeys(things), key=lambda thing: order.index(thing.kind)), own_ways)
         clean_up_id = uuid.uuid4().hex
         with self._lock:
             for old in list(self._begun)[: 1 - _KEPT]:
@@ -141,10 +154,11 @@ class CleanUpService:
 
     def _run(self, begun: _CleanUp) -> None:
         """Have everything end that takes a while, then wait for each."""
+        self._interrupt(begun.things)
         for thing in begun.things:
             self._attempt(begun, thing, self._announce)
         for thing in begun.things:
-            if thing not in begun.failed and self._attempt(begun, thing, self._remove):
+            if thing not in begun.failed and self._attempt(begun, thing, lambda each: self._remove(begun, each)):
                 begun.deleted.append(thing)
         if any(thing.kind in {Kind.TRANSFORM_JOB, Kind.BUCKET} for thing in begun.things):
             self._sweep()
@@ -182,10 +196,13 @@ class CleanUpService:
             with contextlib.suppress(InvalidInput):  # it ended meanwhile
                 self._transform_jobs.stop_transform_job(thing.name)
 
-    def _remove(self, thing: Thing) -> None:
+    def _remove(self, begun: _CleanUp, thing: Thing) -> None:
         if self._stopping.is_set():
             raise Overloaded("The server was stopped before it came to this.")
-        self._delete[thing.kind](thing.name)
+        if thing in begun.otherwise:
+            begun.otherwise[thing]()
+        else:
+            self._delete[thing.kind](thing.name)
 
     def _delete_endpoint(self, name: str) -> None:
         self._wait(lambda: self._endpoint_is_gone(name), f"The instances of endpoint {name} did not end")
@@ -200,6 +217,15 @@ class CleanUpService:
         self._remove_logs(Thing(Kind.TRANSFORM_JOB, name))
 
     def _delete_bucket(self, name: str) -> None:
+        try:
+            self._empty_and_delete(name)
+        finally:
+            # Those of one that is gone, or was never made, too. The store of others knows no tags of ours.
+            with self._database.transaction() as connection:
+                if get_bucket(connection, name) is None:
+                    delete_tags(connection, BUCKET_ARN + name)
+
+    def _empty_and_delete(self, name: str) -> None:
         for _ in range(_ATTEMPTS_AT_BUCKET):
             while page := self._store.list(name):
                 for each in page:
@@ -210,8 +236,6 @@ class CleanUpService:
                 self._store.delete_bucket(name)
             except NotEmpty:
                 continue
-            with self._database.transaction() as connection:
-                delete_tags(connection, BUCKET_ARN + name)
             return
         raise NotEmpty(f"Somebody writes to bucket {name} again and again: stop that first.")
 

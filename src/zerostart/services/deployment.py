@@ -114,11 +114,11 @@ class DeploymentService:
             raise AlreadyExists(f"An endpoint, endpoint config or model named {name} is there already: choose another.")
         undo: list[Callable[[str], None]] = []
         try:
-            self._models.create_model(name, deployment.model_id, None, _asked_model(deployment), tags)
+            self._models.create_model(name, deployment.model_id, None, asked_model(deployment), tags)
             undo.append(self._models.delete_model)
             variants = [ProductionVariant(VARIANT, name, deployment.instance_count, deployment.instance_type, 1.0)]
             self._endpoint_configs.create_endpoint_config(
-                name, variants, _asked_config(deployment), tags, _asynchronous(deployment)
+                name, variants, asked_config(deployment), tags, _asynchronous(deployment)
             )
             undo.append(self._endpoint_configs.delete_endpoint_config)
             self._endpoints.create_endpoint(name, name, deployment.tags)
@@ -187,7 +187,7 @@ def _names_in(arns: Sequence[str], kind: str) -> list[str]:
     return [name for found, _, name in resources if found == kind]
 
 
-def _asked_model(deployment: Deployment) -> Mapping[str, object]:
+def asked_model(deployment: Deployment) -> Mapping[str, object]:
     """The same in AWS's words, for those who ask DescribeModel."""
     environment = {"HF_MODEL_ID": deployment.model_id, "HF_TASK": "zero-shot-classification"}
     if deployment.idle_timeout_s is not None:
@@ -200,7 +200,8 @@ def _asked_model(deployment: Deployment) -> Mapping[str, object]:
     }
 
 
-def _asked_config(deployment: Deployment) -> Mapping[str, object]:
+def asked_config(deployment: Deployment) -> Mapping[str, object]:
+    """The same, for those who ask DescribeEndpointConfig."""
     variant = {
         "VariantName": VARIANT,
         "ModelName": deployment.name,

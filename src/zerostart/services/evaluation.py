@@ -74,6 +74,13 @@ def evaluate(
     return _tuned(subject, rows, question, ask, progress, wishes, scored, document)
 
 
+def evaluate_scored(subject: Subject, rows: LabelledRows, question: Question, scored: Scored) -> dict[str, Any]:
+    """The report as JSON of scores that are there already, as those of a transform job. Raises MissingExtra."""
+    sklearn_metrics()
+    _check(rows, None)
+    return evaluation_document(subject, rows, question, scored, caution(rows))
+
+
 def compare(subject: Subject, rows: LabelledRows, sides: tuple[Side, Side], progress: Progress) -> dict[str, Any]:
     """Two ways to answer the same rows, by paired tests, as JSON. Raises as `evaluate`."""
     sklearn_metrics()

@@ -13,13 +13,12 @@ from zerostart.metadata.endpoint_config import list_endpoint_configs
 from zerostart.metadata.model import list_models
 from zerostart.metadata.object import all_buckets, bucket_sizes
 from zerostart.metadata.rows import Page, PageRequest, Record
-from zerostart.metadata.tag import tagged
+from zerostart.metadata.tag import BUCKET_ARN, tagged
 from zerostart.metadata.transform_job import TransformJob, list_transform_jobs
 from zerostart.models.local_artefacts import LocalArtefacts
 from zerostart.services.activity import Activity, ActivityService
 
 SOLUTION_TAG = "zerostart:solution"
-BUCKET_ARN = "arn:aws:s3:::"
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")  # AWS's, of endpoints and jobs: it is no path
 
 
@@ -89,8 +88,8 @@ class Inventory:
             jobs = list(_everything(connection, list_transform_jobs))
             configs = [each.name for each in _everything(connection, list_endpoint_configs)]
             models = [(each.name, each.model_id) for each in _everything(connection, list_models)]
-            buckets = self._buckets(connection)
-            solutions = {arn.rpartition(":")[2]: value for arn, value in tagged(connection, SOLUTION_TAG).items()}
+            solutions = tagged(connection, SOLUTION_TAG)
+            buckets = self._buckets(connection, [arn for arn in solutions if arn.startswith(BUCKET_ARN)])
         listed = [self._job(job) for job in jobs]
         listed += [self._endpoint(each) for each in activity]
         listed += [Listed(Thing(Kind.ENDPOINT_CONFIG, name), "") for name in configs]
@@ -98,7 +97,8 @@ class Inventory:
         listed += self._logs(
             {Kind.ENDPOINT: {each.endpoint.name for each in activity}, Kind.TRANSFORM_JOB: {job.name for job in jobs}}
         )
-        return [_with_solution(each, solutions) for each in (*listed, *buckets)]
+        by_name = {arn.rpartition(":")[2]: value for arn, value in solutions.items()}
+        return [_with_solution(each, by_name) for each in (*listed, *buckets)]
 
     def weights(self) -> list[Listed]:
         """The models that were fetched or added to this machine; those that are built in are part of the program."""
@@ -121,7 +121,8 @@ class Inventory:
         note = f"{each.endpoint.status.value}, asleep" if each.is_asleep else each.endpoint.status.value
         return Listed(thing, note, each.memory_bytes, self._log_bytes(thing), each.idle_s)
 
-    def _buckets(self, connection: Connection) -> list[Listed]:
+    def _buckets(self, connection: Connection, tagged_arns: Collection[str]) -> list[Listed]:
+        """Those that are there, and those of which a launch that was interrupted has only noted the name."""
         if self._places.buckets is None:
             return []
         sizes = bucket_sizes(connection)
@@ -130,7 +131,9 @@ class Inventory:
             count, size = sizes.get(bucket.name, (0, 0))
             note = f"{count:,} object{'' if count == 1 else 's'}"
             found.append(Listed(Thing(Kind.BUCKET, bucket.name), note, disk_bytes=size))
-        return found
+        there = {each.thing.name for each in found}
+        noted = [arn.removeprefix(BUCKET_ARN) for arn in tagged_arns]
+        return found + [Listed(Thing(Kind.BUCKET, name), "not made yet") for name in noted if name not in there]
 
     def _logs(self, living: Mapping[Kind, Collection[str]]) -> list[Listed]:
         """Logs of what was deleted."""

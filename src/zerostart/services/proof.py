@@ -11,7 +11,8 @@ from zerostart.hosting.launcher import Instance
 from zerostart.metadata import tables
 from zerostart.metadata.database import Database
 from zerostart.metadata.object import all_buckets
-from zerostart.services.inventory import BUCKET_ARN, Places, bytes_in
+from zerostart.metadata.tag import BUCKET_ARN
+from zerostart.services.inventory import Places, bytes_in
 from zerostart.storage.base import ObjectStore
 from zerostart.transform.parts import PARTS
 from zerostart.transform.supervisor import RunningWorker

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 
 DATA_KEY = (
     "0.2.0/Zero-shot-text-classification/1.0.0/artifacts/data/jumpstart-soln-zero-shot-text-clf-data.csv"  # AWS's own
@@ -32,8 +31,3 @@ class SolutionsBucket:
         """The file, under its key."""
         del bucket
         return self._data() if key == DATA_KEY else None
-
-
-def shipped_resolutions() -> bytes:
-    """The sample of New Year's resolutions that Zerostart ships."""
-    return (files("zerostart.solutions.zero_shot_text_classification") / "resolutions.csv").read_bytes()

@@ -38,6 +38,8 @@ RUNTIME: Mapping[type[Exception], Code] = {
     errors.BodyTooLarge: ("ValidationError", 413),
     errors.InvalidInput: ("ValidationError", 400),
     errors.NotFound: ("ValidationError", 400),
+    errors.AlreadyExists: ("ValidationError", 400),
+    errors.InvalidArtefact: ("ValidationError", 400),
     errors.Throttled: ("ThrottlingException", 429),
     errors.Overloaded: ("ServiceUnavailable", 503),
     errors.ModelNotReady: ("ModelNotReadyException", 429),

@@ -31,6 +31,7 @@ from zerostart.server.web.rendering import Renderer
 from zerostart.server.web.sessions import Sessions
 from zerostart.server.web.settings_pages import SettingsPages
 from zerostart.server.web.sign_in import SignIn
+from zerostart.server.web.solution_pages import SolutionPages
 from zerostart.server.web.texts_pages import TextsPages
 from zerostart.server.web.traffic import TrafficWatch
 from zerostart.server.web.update_pages import UpdatePages
@@ -65,6 +66,7 @@ class WebFace:
         self._updates = UpdatePages(self._edge, parts)
         self._settings = SettingsPages(self._edge, parts, keys, uses)
         self._clean_up = CleanUpPages(self._edge, parts)
+        self._solutions = SolutionPages(self._edge, parts)
         store = PageStore(parts)
         self._buckets = BucketPages(self._edge, store)
         self._objects = ObjectPages(self._edge, store)
@@ -92,6 +94,7 @@ class WebFace:
             *self._new_batch.routes(),
             *self._batch.routes(),
             *self._clean_up.routes(),
+            *self._solutions.routes(),
         ]
 
     @staticmethod

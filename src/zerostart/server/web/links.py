@@ -19,6 +19,7 @@ class Links:
     try_batch = "/batch/new/try"
     start_batch = "/batch/new/start"
     buckets = "/buckets"
+    solutions = "/solutions"
     settings = "/settings"
     keys = "/settings/keys"
     places = "/settings/places"
@@ -132,6 +133,18 @@ class Links:
         query = {key: value for key, value in (("prefix", prefix), ("from", start)) if value}
         return f"{self.buckets}/{quote(name, safe='')}" + (f"?{urlencode(query)}" if query else "")
 
+    def solution(self, name: str, launch: str = "", *, already: bool = False) -> str:
+        """A solution's page; `launch` is that of several that is shown, which was there `already` when it was asked."""
+        return f"{self.solutions}/{quote(name, safe='')}{_of_launch(launch)}{'&already=1' if already else ''}"
+
+    def solution_report(self, name: str, launch: str) -> str:
+        """The report of a launch."""
+        return f"{self.solution(name)}/report{_of_launch(launch)}"
+
+    def delete_solution(self, name: str, launch: str) -> str:
+        """The page that asks before it deletes what a launch made."""
+        return f"{self.solution(name)}/delete{_of_launch(launch)}"
+
     def upload(self, bucket: str) -> str:
         """Where files are sent to."""
         return f"{self.bucket(bucket)}/upload"
@@ -151,6 +164,10 @@ class Links:
     def delete_object(self, bucket: str, key: str) -> str:
         """The page that asks before it deletes an object."""
         return f"{self.bucket(bucket)}/delete-object?{urlencode({'key': key})}"
+
+
+def _of_launch(name: str) -> str:
+    return f"?{urlencode({'launch': name})}" if name else ""
 
 
 def local_path(path: str) -> str:
