@@ -24,6 +24,7 @@ from zerostart.services.clean_up import CleanUpService
 from zerostart.services.deployment import DeploymentService
 from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
+from zerostart.services.evaluations import Evaluations
 from zerostart.services.hub import Hub
 from zerostart.services.inventory import Inventory, Places
 from zerostart.services.invocation import InvocationService
@@ -66,6 +67,7 @@ class ServerParts:
     async_invocations: AsyncInvocationService
     transform_jobs: TransformJobService
     batches: BatchService
+    evaluations: Evaluations
     job_results: JobResults
     supervisor: Supervisor
     activity: ActivityService
@@ -143,6 +145,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
         buckets=settings.home / "buckets" if settings.storage == "local" else None,
         cache=settings.cache_folder,
     )
+    evaluations = Evaluations(store, _worker_environment(settings, isolated=True), isolated=not_isolated is None)
     return ServerParts(
         settings=settings,
         database=database,
@@ -160,11 +163,12 @@ def build_server_parts(settings: Settings) -> ServerParts:
         async_invocations=AsyncInvocationService(database, store, invocations, router, settings.max_body_bytes),
         transform_jobs=transform_jobs,
         batches=BatchService(models, transform_jobs, store),
+        evaluations=evaluations,
         job_results=JobResults(database, store),
         supervisor=supervisor,
         activity=activity,
         ledger=Ledger(database, reconciler.instances, supervisor.running),
-        inventory=Inventory(database, activity, artefacts, places),
+        inventory=Inventory(database, activity, artefacts, evaluations, places),
         clean_up=CleanUpService(
             database,
             store,
@@ -174,8 +178,8 @@ def build_server_parts(settings: Settings) -> ServerParts:
             endpoint_configs,
             endpoints,
             transform_jobs,
+            evaluations,
             supervisor.running,
-            store.remove_left_overs if isinstance(store, LocalStore) else None,
         ),
         proof=ProofService(database, store, places, launcher.folder, reconciler.instances, supervisor.running),
         logs=LogService(
