@@ -51,14 +51,14 @@ def evaluation_worker(
     settings = load_settings()
     if work == "evaluate":  # for the others somebody waits
         give_precedence()
-    if isolated:
-        _isolate(settings, asked["request"])
-    exit_with_parent_process()
-    return_freed_memory()
-    from zerostart.logs import configure_logs
-
-    configure_logs(settings.log_level)
     try:
+        if isolated:
+            _isolate(settings, asked["request"])
+        exit_with_parent_process()
+        return_freed_memory()
+        from zerostart.logs import configure_logs
+
+        configure_logs(settings.log_level)
         _say({"result": _WORKS[work](asked["request"], content)})
     except ZerostartError as error:
         _say({"refused": str(error)})

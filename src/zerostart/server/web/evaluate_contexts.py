@@ -87,8 +87,8 @@ class EvaluationForm:
 class SetUpEvaluationPage(Page):
     """The second step: which column is what, who answers, the labels, tuning.
 
-    `problems` says of fields what is wrong, `error` of the whole, `look_problem` of the columns. `label_fields` is empty
-    where the labels are too many to be described here.
+    `problems` says of fields what is wrong, `error` of the whole, `look_problem` of the columns. `label_fields` is
+    empty where the labels are too many to be described here.
     """
 
     template: ClassVar[str] = "set_up_evaluation.html"
@@ -136,7 +136,7 @@ class TriedEvaluationPage(Page):
 
 @dataclass(frozen=True)
 class EvaluationPage(Page):
-    """An evaluation: how far it is, or why it ended, or its report. Links are empty where there is nothing to lead to."""
+    """An evaluation: how far it is, or why it ended, or its report. Links are empty where nothing is led to."""
 
     template: ClassVar[str] = "evaluation.html"
     row: EvaluationRow

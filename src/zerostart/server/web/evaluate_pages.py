@@ -154,7 +154,7 @@ class EvaluatePages:
 def progress_shown(record: EvaluationRecord, progress: EvaluationProgress) -> JobProgress:
     """How far an evaluation is."""
     if record.status is EvaluationStatus.WAITING and not progress.total:
-        return JobProgress("", "Waits until the one before it has ended", NOTHING, "")
+        return JobProgress("", "Waits until those before it have ended", NOTHING, "")
     if not record.status.goes_on:
         return JobProgress("", f"{record.rows:,} texts" if record.rows else "", NOTHING, "")
     if not progress.total:

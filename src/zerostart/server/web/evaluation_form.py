@@ -45,7 +45,7 @@ def typed(form: Mapping[str, str]) -> EvaluationForm:
     texts = ("who", "text_column", "label_column", "separator", "more_labels", "template", "scorer", "limit")
     tuning = ("templates", "wordings", "precision", "accuracy")
     return EvaluationForm(
-        **{name: form.get(name, "") for name in (*texts, *tuning)},  # type: ignore[arg-type]
+        **{name: form.get(name, "") for name in (*texts, *tuning)},
         multi_label="multi_label" in form,
         descriptions={name: text for name, text in _described(form) if text},
         tunes="tunes" in form,

@@ -33,8 +33,7 @@ from zerostart.server.web.formats import cell_shown, key_shown, languages_shown,
 from zerostart.server.web.forms import FORM_TOKEN
 from zerostart.server.web.multipart import FileBegins
 from zerostart.server.web.page_store import PageStore
-from zerostart.server.web.rendering import many
-from zerostart.server.web.uploads import Place, Uploads
+from zerostart.server.web.uploads import Place, Received, Uploads
 from zerostart.services.authorisation import EVALUATE
 from zerostart.services.evaluation_request import ENDPOINT, MODEL, EvaluationRequest
 from zerostart.services.evaluations import BUCKET, LARGEST_FILE_BYTES, EvaluationRecord
@@ -99,15 +98,7 @@ class NewEvaluationPages:
         try:
             received = await self._uploads.received(visit, store, place)
             fields = received.fields
-            if not received.stored:
-                raise InvalidInput("There is no file yet: choose one.")
-            record = await run_in_threadpool(
-                self._parts.evaluations.add,
-                evaluation_id,
-                received.stored[0].key.partition("/")[2],
-                received.stored[0].size,
-            )
-            await self._look_or_delete(record)
+            record = await self._added(received)
         except (InvalidInput, MissingExtra) as error:
             if visit.is_fragment:
                 raise
@@ -116,13 +107,18 @@ class NewEvaluationPages:
         address = self._links.set_up_evaluation(record.id, fields.get("who", ""))
         return Response(headers={"HX-Redirect": address}) if visit.is_fragment else RedirectResponse(address, 303)
 
-    async def _look_or_delete(self, record: EvaluationRecord) -> None:
-        """A file that cannot be read is not kept."""
+    async def _added(self, received: Received) -> EvaluationRecord:
+        """The draft. A file that cannot be read is not kept. Raises InvalidInput."""
+        if not received.stored:
+            raise InvalidInput("There is no file yet: choose one.")
+        evaluation_id, _, name = received.stored[0].key.partition("/")
+        record = await run_in_threadpool(self._parts.evaluations.add, evaluation_id, name, received.stored[0].size)
         try:
-            await self._look(record, EvaluationRequest(record.file_name))
+            await self._look(record, EvaluationRequest(name))
         except InvalidInput:
-            await run_in_threadpool(self._parts.evaluations.delete, record.id)
+            await run_in_threadpool(self._parts.evaluations.delete, evaluation_id)
             raise
+        return record
 
     async def _example(self, visit: Visit) -> Response:
         self._require(visit)
@@ -279,7 +275,7 @@ def _preview(look: Mapping[str, Any]) -> Preview:
 
 
 def _counts(look: Mapping[str, Any]) -> str:
-    rows = str(many(look["count"], "row"))
+    rows = f"{look['count']:,} row{'' if look['count'] == 1 else 's'}"
     left = [f"{count:,} with {reason}" for reason, count in look["left_out"].items()]
     return rows + (f"; left out are {' and '.join(left)}" if left else "")
 
