@@ -147,6 +147,13 @@ class Evaluations:
         self._write(record)
         return record
 
+    def copied(self, record: EvaluationRecord) -> EvaluationRecord:
+        """A draft with the same file. Raises LimitExceeded, NotFound."""
+        content = self._file(record)
+        evaluation_id = self.new_id()
+        write_bytes(self._store, BUCKET, f"{evaluation_id}/{record.file_name}", content)
+        return self.add(evaluation_id, record.file_name, record.size)
+
     def all(self) -> list[EvaluationRecord]:
         """The newest first."""
         found = []
@@ -248,8 +255,6 @@ class Evaluations:
         live = self._live.get(evaluation_id)
         if live is not None and not self._let_go(evaluation_id):
             live.has_ended.wait()
-        if not objects:
-            raise NotFound(f"There is no evaluation {evaluation_id[:60]!r}: it was deleted, or never made.")
         for each in self._objects(evaluation_id):
             self._store.delete(BUCKET, each.key)
         with self._lock:
@@ -257,6 +262,8 @@ class Evaluations:
         if not self.ids():
             with contextlib.suppress(ZerostartError):  # somebody makes a new one
                 self._store.delete_bucket(BUCKET)
+        if not objects:
+            raise NotFound(f"There is no evaluation {evaluation_id[:60]!r}: it was deleted, or never made.")
 
     def close(self) -> None:
         """End all of them; each says so afterwards, and can be started again."""

@@ -199,6 +199,14 @@ def test_labels_are_described_and_added_and_rows_limited(visitor: Visitor) -> No
     again = visitor.open(f"{one}/columns").text
     assert 'value="food and how it is made"' in again
     assert re.search(r'<textarea name="more_labels"[^>]*>health</textarea>', again)
+    tried(visitor, more_labels="")  # what was found stays, and the same file is evaluated beside it
+    response = visitor.send(f"{one}/start", **fields_of(visitor.page, f"{one}/start"))
+    other = response.url.path
+    assert other != one
+    ended(visitor, other)
+    assert "health" in document(visitor, one)["labels"]
+    assert "health" not in document(visitor, other)["labels"]
+    assert visitor.open("/evaluate").text.count(">rows.tsv</a>") == 2
 
 
 def test_several_labels_in_a_cell(visitor: Visitor) -> None:
@@ -283,6 +291,7 @@ def test_what_is_wrong_stands_beside_its_field(visitor: Visitor) -> None:
         visitor.open(f"{address(visitor)}/columns?who={MODEL}")
     assert tried(visitor, who="model/nowhere", more_labels="cooking").status_code == 400
     assert "nowhere" in problem(visitor.page)
+    visitor.open(f"{address(visitor)}/columns?who={MODEL}")
     tried(visitor, text_column="label", more_labels="cooking")
     assert "Texts and labels are both in 'label'" in html.unescape(visitor.page)
 

@@ -1,6 +1,7 @@
 """A new evaluation in three steps, each a page: the file; columns, labels and who answers; a try, and Run."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from starlette.routing import Route
 
 import zerostart
 from zerostart.bootstrap.server import ServerParts
-from zerostart.errors import InvalidField, InvalidInput, MissingExtra, Overloaded, ZerostartError, shortened
+from zerostart.errors import InvalidField, InvalidInput, LimitExceeded, NotFound, Overloaded, ZerostartError, shortened
 from zerostart.evaluation.tuning import TEMPLATES
 from zerostart.metadata.endpoint import EndpointStatus
 from zerostart.server.web.bucket_contexts import Preview, TableRow
@@ -36,7 +37,7 @@ from zerostart.server.web.page_store import PageStore
 from zerostart.server.web.uploads import Place, Received, Uploads
 from zerostart.services.authorisation import EVALUATE
 from zerostart.services.evaluation_request import ENDPOINT, MODEL, EvaluationRequest
-from zerostart.services.evaluations import BUCKET, LARGEST_FILE_BYTES, EvaluationRecord
+from zerostart.services.evaluations import BUCKET, LARGEST_FILE_BYTES, EvaluationRecord, EvaluationStatus
 from zerostart.services.labelled_file import ENDS
 from zerostart.storage.base import write_bytes
 
@@ -99,7 +100,9 @@ class NewEvaluationPages:
             received = await self._uploads.received(visit, store, place)
             fields = received.fields
             record = await self._added(received)
-        except (InvalidInput, MissingExtra) as error:
+        except (InvalidInput, LimitExceeded) as error:
+            if evaluation_id:
+                await run_in_threadpool(self._discard, evaluation_id)
             if visit.is_fragment:
                 raise
             told = error_page(error)
@@ -108,17 +111,18 @@ class NewEvaluationPages:
         return Response(headers={"HX-Redirect": address}) if visit.is_fragment else RedirectResponse(address, 303)
 
     async def _added(self, received: Received) -> EvaluationRecord:
-        """The draft. A file that cannot be read is not kept. Raises InvalidInput."""
+        """The draft of a file that can be read. Raises InvalidInput."""
         if not received.stored:
             raise InvalidInput("There is no file yet: choose one.")
         evaluation_id, _, name = received.stored[0].key.partition("/")
         record = await run_in_threadpool(self._parts.evaluations.add, evaluation_id, name, received.stored[0].size)
-        try:
-            await self._look(record, EvaluationRequest(name))
-        except InvalidInput:
-            await run_in_threadpool(self._parts.evaluations.delete, evaluation_id)
-            raise
+        await self._look(record, EvaluationRequest(name))
         return record
+
+    def _discard(self, evaluation_id: str) -> None:
+        """Keep nothing of an upload that was no good."""
+        with suppress(NotFound):
+            self._parts.evaluations.delete(evaluation_id)
 
     async def _example(self, visit: Visit) -> Response:
         self._require(visit)
@@ -159,10 +163,17 @@ class NewEvaluationPages:
         record = await self._record(visit)
         try:
             request = self._request(visit, record)
-            await run_in_threadpool(self._parts.evaluations.start, record.id, request)
+            record = await run_in_threadpool(self._started, record, request)
         except ZerostartError as error:
             return await self._set_up_page(visit, record, typed(visit.form), error)
         return RedirectResponse(self._links.evaluation(record.id), 303)
+
+    def _started(self, record: EvaluationRecord, request: EvaluationRequest) -> EvaluationRecord:
+        """What runs now: a report that is there already stays, and the same file is evaluated beside it."""
+        if record.status is EvaluationStatus.COMPLETED:
+            record = self._parts.evaluations.copied(record)
+        self._parts.evaluations.start(record.id, request)
+        return record
 
     def _request(self, visit: Visit, record: EvaluationRecord) -> EvaluationRequest:
         """What the form asks for, of somebody whom this visitor may ask. Raises InvalidInput, AccessDenied."""
