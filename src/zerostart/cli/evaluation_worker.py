@@ -8,7 +8,8 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,13 +20,14 @@ from zerostart.cli.own_process import (
     exit_with_parent_process,
     give_precedence,
     isolate_alone,
-    isolate_for_model,
+    isolate_for_models,
     return_freed_memory,
 )
 from zerostart.errors import ZerostartError
 from zerostart.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from zerostart.evaluation.rows import LabelledRows
     from zerostart.services.evaluation_request import EvaluationRequest
 
 _TRIED = 5
@@ -65,9 +67,10 @@ def evaluation_worker(
 
 
 def _isolate(settings: Settings, request: Mapping[str, Any]) -> None:
-    """Keep to the model that is asked; an endpoint is asked over the network, so then only files are looked at so."""
-    if request["kind"] == "model" and request["name"]:
-        isolate_for_model(settings, request["name"])
+    """Keep to the models that are asked; where it is a file that is looked at, to nothing."""
+    named = [(request["kind"], request["name"]), (request["other_kind"], request["other_name"])]
+    if models := [name for kind, name in named if kind == "model"]:
+        isolate_for_models(settings, models)
     else:
         isolate_alone(settings)
 
@@ -91,13 +94,17 @@ def _try(request: Mapping[str, Any], content: bytes) -> dict[str, Any]:
     rows = asked.rows(content)
     question, wishes = asked.question(rows), asked.wishes(rows)
     check(rows, wishes)
-    with answerer(*_who(asked), None) as who:
-        first = score(who.ask, rows.texts[:_TRIED], question, _ignore)
-        rate = _texts_per_s(lambda texts: score(who.ask, texts, question, _ignore), rows.texts[_TRIED:]) or (
-            len(first.scores) / max(first.seconds, 1e-6)
-        )
+    first, seconds, texts = None, 0.0, 0
+    for each in (asked, asked.other) if asked.compares else (asked,):
+        own = replace(question, template=each.question(rows).template)
+        with answerer(*_who(each), None) as who:
+            tried = score(who.ask, rows.texts[:_TRIED], own, _ignore)
+            rate = _texts_per_s(partial(score, who.ask, question=own, progress=_ignore), rows.texts[_TRIED:])
+        first = first or tried
+        texts += texts_to_ask(rows, own, wishes)
+        seconds += texts_to_ask(rows, own, wishes) / (rate or len(rows.texts[:_TRIED]) / max(tried.seconds, 1e-6))
+    assert first is not None  # noqa: S101 - somebody is asked
     names = rows.names
-    texts = texts_to_ask(rows, question, wishes)
     return {
         "first": [
             {
@@ -114,8 +121,8 @@ def _try(request: Mapping[str, Any], content: bytes) -> dict[str, Any]:
         "multi_label": rows.multi_label,
         "left_out": dict(rows.left_out),
         "texts": texts,
-        "texts_per_s": rate,
-        "seconds": texts / rate,
+        "texts_per_s": texts / seconds,
+        "seconds": seconds,
         "notes": list(caution(rows)),
     }
 
@@ -138,11 +145,28 @@ def _evaluate(request: Mapping[str, Any], content: bytes) -> dict[str, Any]:
     asked = EvaluationRequest(**request)
     rows = asked.rows(content)
     question, wishes = asked.question(rows), asked.wishes(rows)
+    if asked.compares:
+        return {"report": _compared(asked, rows), "profile": None}
     with answerer(*_who(asked), None) as who:
         _say({"total": texts_to_ask(rows, question, wishes)})
         subject = subject_of(Path(asked.file_name), who)
         found = evaluate(subject, rows, question, who.ask, lambda texts: _say({"done": texts}), wishes)
     return {"report": found.document, "profile": found.profile.document() if found.profile else None}
+
+
+def _compared(asked: "EvaluationRequest", rows: "LabelledRows") -> dict[str, Any]:
+    from zerostart.cli.evaluation_runs import answerer, subject_of
+    from zerostart.services.evaluation import Side, compare
+
+    _say({"total": 2 * len(rows)})
+    with answerer(*_who(asked), None) as one, answerer(*_who(asked.other), None) as two:
+        sides = [
+            Side(f"{letter} ({who.shown})", who.ask, each.question(rows))
+            for letter, who, each in zip("AB", (one, two), (asked, asked.other), strict=True)
+        ]
+        return compare(
+            subject_of(Path(asked.file_name), one), rows, (sides[0], sides[1]), lambda texts: _say({"done": texts})
+        )
 
 
 def _who(asked: "EvaluationRequest") -> tuple[str, str]:

@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from zerostart.settings import Settings
@@ -24,16 +25,22 @@ def isolate_for_model(settings: Settings, model: str, *writable: Path) -> None:
 
     While it has one thread yet.
     """
+    isolate_for_models(settings, [model], *writable)
+
+
+def isolate_for_models(settings: Settings, models: Sequence[str], *writable: Path) -> None:
+    """The same for several models."""
     from zerostart.bootstrap.classifier import ranking_model
     from zerostart.errors import UnknownModel
     from zerostart.hosting.isolation import isolate
     from zerostart.models.local_artefacts import LocalArtefacts
 
     artefacts = LocalArtefacts(settings.models_folder)
-    artefact = artefacts.find(model)
-    folders = [artefact.folder]
-    with contextlib.suppress(UnknownModel):
-        folders.append(artefacts.find(ranking_model(settings, artefact)).folder)
+    folders = []
+    for artefact in map(artefacts.find, models):
+        folders.append(artefact.folder)
+        with contextlib.suppress(UnknownModel):
+            folders.append(artefacts.find(ranking_model(settings, artefact)).folder)
     caches = [settings.cache_folder / folder.name for folder in folders]
     for each in (*caches, settings.tuning_folder):
         each.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """What a person asks to have evaluated, as it is kept and handed to the process that does it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ MODEL, ENDPOINT = "model", "endpoint"
 class EvaluationRequest:
     """`kind` (model or endpoint) and `name` say who answers. `labels` are names with descriptions; none: the file's.
 
-    With `tunes`, what follows it is offered and wanted: further templates, wordings of labels, and a share of right
+    Where `other_kind` is given, another one is asked the same, with a template of its own, and both are compared. With
+    `tunes`, what follows it is offered and wanted: further templates, wordings of labels, and a share of right
     answers, of each label (`precision`) or of all that are not unsure (`accuracy`).
     """
 
@@ -41,6 +42,9 @@ class EvaluationRequest:
     wordings: Mapping[str, Sequence[str]] = field(default_factory=dict)
     precision: float | None = None
     accuracy: float | None = None
+    other_kind: str = ""
+    other_name: str = ""
+    other_template: str = ""
 
     def document(self) -> dict[str, Any]:
         """The same as JSON."""
@@ -66,6 +70,21 @@ class EvaluationRequest:
         """What is asked of each text. Raises InvalidInput."""
         scorer = scorer_choice(self.scorer or None, "scorer")
         return Question(rows.labels, HypothesisTemplate(self.template), rows.multi_label, scorer)
+
+    @property
+    def compares(self) -> bool:
+        """Whether two are asked."""
+        return bool(self.other_kind)
+
+    @property
+    def other(self) -> "EvaluationRequest":
+        """What the other one is asked."""
+        return replace(self, kind=self.other_kind, name=self.other_name, template=self.other_template, other_kind="")
+
+    @property
+    def asks_endpoint(self) -> bool:
+        """Whether an endpoint is asked, which is done over the network."""
+        return ENDPOINT in {self.kind, self.other_kind}
 
     def wishes(self, rows: LabelledRows) -> Wishes | None:
         """What tuning is to try and to reach; None without. Raises InvalidInput."""

@@ -53,7 +53,10 @@ class EvaluationStatus(StrEnum):
 
 @dataclass(frozen=True)
 class EvaluationRecord:
-    """An evaluation. `figures` are of a completed one, by name; `verdict` is tuning's; `reason` says why it failed."""
+    """An evaluation. `figures` are of a completed one, by name; `verdict` is of tuning or comparing.
+
+    `reason` says why it failed or stopped.
+    """
 
     id: str
     file_name: str
@@ -309,7 +312,7 @@ class Evaluations:
         try:
             self._write(record)
             found = process.answer(request, self._file(record), lambda report: _note(live, report), timeout_s=None)
-            return self._kept(record, found["report"], found["profile"])
+            return self._kept(record, request, found["report"], found["profile"])
         except Stopped:
             return _stopped(record, "The server was stopped meanwhile." if self._is_closed else "It was stopped.")
         except ZerostartError as error:
@@ -319,25 +322,28 @@ class Evaluations:
             reason = "It broke; the server's log says why."
             return replace(record, status=EvaluationStatus.FAILED, reason=reason, ended_at=_now())
 
-    def _kept(self, record: EvaluationRecord, report: dict[str, Any], profile: Any) -> EvaluationRecord:
+    def _kept(
+        self, record: EvaluationRecord, request: EvaluationRequest, report: dict[str, Any], profile: Any
+    ) -> EvaluationRecord:
         self._put(f"{record.id}/{_REPORT}", report)
         if profile is not None:
             self._put(f"{record.id}/{_PROFILE}", profile)
-        tuning = report["tuning"]
+        tuning = report.get("tuning")
+        figures = report["sides"][0]["figures"] if request.compares else report["figures"]
         return replace(
             record,
             status=EvaluationStatus.COMPLETED,
             ended_at=_now(),
             rows=report["rows"],
-            figures={name: each["value"] for name, each in report["figures"].items()},
-            verdict=tuning["comparison"]["verdict"] if tuning else "",
+            figures={name: each["value"] for name, each in figures.items()},
+            verdict=tuning["comparison"]["verdict"] if tuning else report.get("verdict", ""),
             has_profile=profile is not None,
-            model_id=report["model_id"] or "",
+            model_id=report.get("model_id") or "",
         )
 
     def _isolates(self, request: EvaluationRequest) -> bool:
         """An endpoint is asked over the network."""
-        return self._isolated and request.kind == "model"
+        return self._isolated and not request.asks_endpoint
 
     def _file(self, record: EvaluationRecord) -> bytes:
         self._found(record.file_key)

@@ -92,7 +92,7 @@ def address(visitor: Visitor) -> str:
 def tried(visitor: Visitor, **fields: str | None) -> httpx.Response:
     """The second step, with the form as it is but for `fields`; None is a box that is not ticked."""
     one = address(visitor)
-    sent = fields_of(visitor.page, f"{one}/try")
+    sent: dict[str, str | None] = {**fields_of(visitor.page, f"{one}/try")}
     sent["who"] = re.findall(r'<option value="([^"]+)" selected>', visitor.page.partition('name="who"')[2])[:1][0]
     sent |= fields
     return visitor.send(f"{one}/try", **{name: value for name, value in sent.items() if value is not None})
@@ -221,6 +221,29 @@ def test_several_labels_in_a_cell(visitor: Visitor) -> None:
     tried(visitor, accuracy="")
     ended(visitor, begun(visitor))
     assert document(visitor, one)["multi_label"] is True
+
+
+def test_two_are_compared_on_the_same_rows(visitor: Visitor, tickets: Path, home: Path) -> None:
+    upload(visitor, "tickets.csv", tickets.read_bytes(), "endpoint/first")
+    for wrong in ({"other": "endpoint/first"}, {"other": MODEL, "tunes": "on"}):
+        assert tried(visitor, **wrong).status_code == 400
+        assert 'id="problem-other"' in visitor.page
+        visitor.open(f"{address(visitor)}/columns?who=endpoint/first")
+    tried(visitor, other=MODEL, other_template=PLANTED)
+    assert "320 texts" in visitor.page, visitor.page
+    one = begun(visitor)
+    page = ended(visitor, one)
+    found = home.parent / "found.json"
+    options = ["--text-column", "what they wrote", "--label-column", "Ticket_Category", "--json", str(found)]
+    templates = ["--template", "This example is {}.", "--template", PLANTED]
+    assert run(home, "compare", str(tickets), *options, *templates, **FAKE).returncode == 0
+    expected, own = json.loads(found.read_text()), document(visitor, one)
+    for name in ("verdict", "only_a", "only_b", "p_value", "macro_f1"):
+        assert own[name] == expected[name], name
+    assert [side["figures"] for side in own["sides"]] == [side["figures"] for side in expected["sides"]]
+    assert "is better than" in page
+    assert "is better than" in visitor.client.get(f"{one}/report.html").text
+    assert f"endpoint first against {BUILTIN}" in visitor.open("/evaluate").text
 
 
 def test_parquet_and_lists_of_labels(visitor: Visitor) -> None:

@@ -81,6 +81,8 @@ class EvaluationForm:
     wordings: str = ""
     precision: str = ""
     accuracy: str = ""
+    other: str = ""
+    other_template: str = ""
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,8 @@ def progress_shown(record: EvaluationRecord, progress: EvaluationProgress) -> Jo
 def _who(record: EvaluationRecord) -> str:
     if record.request is None:
         return ""
-    return f"endpoint {record.request.name}" if record.request.kind == ENDPOINT else record.request.name
+    asked = (record.request, record.request.other) if record.request.compares else (record.request,)
+    return " against ".join(f"endpoint {each.name}" if each.kind == ENDPOINT else each.name for each in asked)
 
 
 def _figure(record: EvaluationRecord, name: str) -> str:

@@ -37,13 +37,15 @@ def filled(request: EvaluationRequest | None, who: str) -> EvaluationForm:
         wordings="\n".join(f"{name} = {each}" for name, own in request.wordings.items() for each in own),
         precision="" if request.precision is None else f"{request.precision:g}",
         accuracy="" if request.accuracy is None else f"{request.accuracy:g}",
+        other=f"{request.other_kind}/{request.other_name}" if request.compares else "",
+        other_template=request.other_template,
     )
 
 
 def typed(form: Mapping[str, str]) -> EvaluationForm:
     """The form as it was sent."""
     texts = ("who", "text_column", "label_column", "separator", "more_labels", "template", "scorer", "limit")
-    tuning = ("templates", "wordings", "precision", "accuracy")
+    tuning = ("templates", "wordings", "precision", "accuracy", "other", "other_template")
     return EvaluationForm(
         **{name: form.get(name, "") for name in (*texts, *tuning)},
         multi_label="multi_label" in form,
@@ -66,9 +68,14 @@ def columns_of(form: EvaluationForm, file_name: str) -> EvaluationRequest:
 def request_of(form: Mapping[str, str], file_name: str) -> EvaluationRequest:
     """What the form asks for. Raises InvalidField."""
     asked = typed(form)
-    kind, _, name = asked.who.partition("/")
-    if kind not in {MODEL, ENDPOINT} or not name:
-        raise InvalidField("who", "Choose who answers: an endpoint, or a model of this machine.")
+    kind, name = _who(asked.who, "who")
+    other_kind, other_name = _who(asked.other, "other") if asked.other else ("", "")
+    if asked.other and asked.tunes:
+        raise InvalidField("other", "Tune, or compare: one of the two at a time.")
+    template = _template(asked.template.strip() or DEFAULT_HYPOTHESIS_TEMPLATE, "template")
+    other_template = _template(asked.other_template.strip() or template, "other_template") if asked.other else ""
+    if (kind, name, template) == (other_kind, other_name, other_template):
+        raise InvalidField("other", "Both are the same: choose another one, or another hypothesis for it.")
     return EvaluationRequest(
         file_name=file_name,
         kind=kind,
@@ -78,7 +85,10 @@ def request_of(form: Mapping[str, str], file_name: str) -> EvaluationRequest:
         separator=asked.separator,
         multi_label=asked.multi_label,
         labels=_labels(form, asked),
-        template=_template(asked.template.strip() or DEFAULT_HYPOTHESIS_TEMPLATE, "template"),
+        template=template,
+        other_kind=other_kind,
+        other_name=other_name,
+        other_template=other_template,
         scorer=asked.scorer,
         limit=_limit(form),
         tunes=asked.tunes,
@@ -87,6 +97,14 @@ def request_of(form: Mapping[str, str], file_name: str) -> EvaluationRequest:
         precision=_share(asked.precision, "precision") if asked.tunes else None,
         accuracy=_share(asked.accuracy, "accuracy") if asked.tunes else None,
     )
+
+
+def _who(value: str, field: str) -> tuple[str, str]:
+    """Kind and name. Raises InvalidField."""
+    kind, _, name = value.partition("/")
+    if kind not in {MODEL, ENDPOINT} or not name:
+        raise InvalidField(field, "Choose who answers: an endpoint, or a model of this machine.")
+    return kind, name
 
 
 def _described(form: Mapping[str, str]) -> list[tuple[str, str]]:

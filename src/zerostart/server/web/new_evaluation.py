@@ -178,8 +178,9 @@ class NewEvaluationPages:
     def _request(self, visit: Visit, record: EvaluationRecord) -> EvaluationRequest:
         """What the form asks for, of somebody whom this visitor may ask. Raises InvalidInput, AccessDenied."""
         request = request_of(visit.form, record.file_name)
-        if request.kind == ENDPOINT:
-            visit.require("sagemaker:InvokeEndpoint", self._parts.arns.of("endpoint", request.name))
+        for kind, name in ((request.kind, request.name), (request.other_kind, request.other_name)):
+            if kind == ENDPOINT:
+                visit.require("sagemaker:InvokeEndpoint", self._parts.arns.of("endpoint", name))
         return request
 
     def _require(self, visit: Visit) -> None:
@@ -314,6 +315,8 @@ def _tiles(request: EvaluationRequest, found: Mapping[str, Any]) -> Mapping[str,
     tiles = {"Texts": f"{found['rows']:,}", "Labels": f"{found['labels']:,}"}
     if request.tunes and found["texts"] > found["rows"]:
         tiles["Asked in all, with tuning"] = f"{found['texts']:,} texts"
+    if request.compares:
+        tiles["Asked in all, of both"] = f"{found['texts']:,} texts"
     return {
         **tiles,
         "Rate": f"{found['texts_per_s']:,.1f} texts/s",
@@ -339,13 +342,16 @@ def _named(found: Mapping[str, Any]) -> str:
 
 def facts_of(request: EvaluationRequest) -> dict[str, str]:
     """What is asked, in words."""
-    who = f"Endpoint {request.name}" if request.kind == ENDPOINT else request.name
+    who = _shown_who(request.kind, request.name)
     facts = {
         "Who answers": who,
         "Texts in": key_shown(request.text_column),
         "Labels in": key_shown(request.label_column),
     }
     facts["Hypothesis"] = request.template
+    if request.compares:
+        facts["Compared with"] = _shown_who(request.other_kind, request.other_name)
+        facts["Its hypothesis"] = request.other_template
     if request.limit is not None:
         facts["At most"] = f"{request.limit:,} rows"
     if request.tunes:
@@ -353,3 +359,7 @@ def facts_of(request: EvaluationRequest) -> dict[str, str]:
         wanted += [f"accuracy {request.accuracy:g} of those that are sure"] if request.accuracy else []
         facts["Tuning"] = ", ".join(wanted) or "yes"
     return facts
+
+
+def _shown_who(kind: str, name: str) -> str:
+    return f"Endpoint {name}" if kind == ENDPOINT else name
