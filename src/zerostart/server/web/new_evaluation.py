@@ -12,7 +12,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-import zerostart
 from zerostart.bootstrap.server import ServerParts
 from zerostart.errors import InvalidField, InvalidInput, LimitExceeded, NotFound, Overloaded, ZerostartError, shortened
 from zerostart.evaluation.tuning import TEMPLATES
@@ -43,7 +42,7 @@ from zerostart.storage.base import write_bytes
 
 T = TypeVar("T")
 # A file to try it with; offered where it is there.
-EXAMPLE = Path(zerostart.__file__).parent / "solutions" / "zero_shot_text_classification" / "resolutions.csv"
+EXAMPLE = Path(__file__).parents[2] / "solutions" / "zero_shot_text_classification" / "resolutions.csv"
 _MOST_WAITING = 4
 _COLUMNS_SHOWN = 30
 _MIB = 1024 * 1024
