@@ -24,6 +24,7 @@ from zerostart.services.clean_up import CleanUpService
 from zerostart.services.deployment import DeploymentService
 from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
+from zerostart.services.evaluations import Evaluations
 from zerostart.services.hub import Hub
 from zerostart.services.inventory import Inventory, Places
 from zerostart.services.invocation import InvocationService
@@ -71,6 +72,7 @@ class ServerParts:
     async_invocations: AsyncInvocationService
     transform_jobs: TransformJobService
     batches: BatchService
+    evaluations: Evaluations
     job_results: JobResults
     supervisor: Supervisor
     activity: ActivityService
@@ -150,6 +152,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
         buckets=settings.home / "buckets" if settings.storage == "local" else None,
         cache=settings.cache_folder,
     )
+    evaluations = Evaluations(store, _worker_environment(settings, isolated=True), isolated=not_isolated is None)
     job_results = JobResults(database, store)
     reports = SolutionReports(store, transform_jobs, job_results)
     steps = SolutionSteps(store, models, endpoint_configs, endpoints, transform_jobs, invocations, reports)
@@ -163,8 +166,8 @@ def build_server_parts(settings: Settings) -> ServerParts:
         endpoint_configs,
         endpoints,
         transform_jobs,
+        evaluations,
         supervisor.running,
-        store.remove_left_overs if isinstance(store, LocalStore) else None,
         launcher.interrupt,
     )
     solutions = SolutionService(database, store, artefacts, arns, launcher, steps, reports, clean_up)
@@ -185,11 +188,12 @@ def build_server_parts(settings: Settings) -> ServerParts:
         async_invocations=AsyncInvocationService(database, store, invocations, router, settings.max_body_bytes),
         transform_jobs=transform_jobs,
         batches=BatchService(models, transform_jobs, store),
+        evaluations=evaluations,
         job_results=job_results,
         supervisor=supervisor,
         activity=activity,
         ledger=Ledger(database, reconciler.instances, supervisor.running),
-        inventory=Inventory(database, activity, artefacts, places),
+        inventory=Inventory(database, activity, artefacts, evaluations, places),
         clean_up=clean_up,
         solutions=solutions,
         launcher=launcher,

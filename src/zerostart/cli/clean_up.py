@@ -58,7 +58,8 @@ def down(
 
 def delete(
     everything: Annotated[
-        bool, typer.Option("--all", help="Every endpoint, endpoint config, model, transform job and their logs.")
+        bool,
+        typer.Option("--all", help="Every endpoint, endpoint config, model, transform job, evaluation and their logs."),
     ] = False,
     buckets: Annotated[
         bool, typer.Option("--buckets", help="The buckets too, with every object. Those of solutions go anyway.")

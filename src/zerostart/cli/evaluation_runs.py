@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from zerostart.evaluation.scoring import Ask, Question
 
 LABELS_HELP = "Candidate labels, separated by commas; the file's own if left out."
-FILE_HELP = "CSV, JSONL or Parquet with texts and their labels."
+FILE_HELP = "CSV, TSV, JSONL or Parquet with texts and their labels."
 
 
 @dataclass(frozen=True)

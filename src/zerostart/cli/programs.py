@@ -2,7 +2,7 @@
 
 import typer
 
-from zerostart.cli import serve
+from zerostart.cli import evaluation_worker, serve
 from zerostart.cli.running import run_app
 
 
@@ -10,4 +10,5 @@ def main() -> None:
     """Run a model server or a worker."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     serve.register(app)
+    evaluation_worker.register(app)
     run_app(app)

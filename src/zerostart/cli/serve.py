@@ -4,7 +4,6 @@ import contextlib
 import json
 import ssl
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -14,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from zerostart.cli.own_process import exit_with_parent_process, give_way, isolate_for_model, return_freed_memory
 from zerostart.errors import InvalidSettings
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
 from zerostart.settings import ServerAddress, Settings, load_settings, write_server_address
@@ -102,11 +102,11 @@ def model_server(
     """
     settings = load_settings().with_values(engine=engine, precision=precision, threads=threads)
     if isolate:
-        _isolate(settings, model, *([socket.parent] if socket else []))
+        isolate_for_model(settings, model, *([socket.parent] if socket else []))
         print("isolated: no network, no other files than the model's", flush=True)  # noqa: T201
     if exit_with_parent:
-        _exit_with_parent()
-    _return_freed_memory()
+        exit_with_parent_process()
+    return_freed_memory()
     from zerostart.bootstrap.classifier import build_classifier
     from zerostart.logs import configure_logs
     from zerostart.metrics import ModelServerMetrics
@@ -209,12 +209,12 @@ def transform_worker(
     """
     settings = load_settings()
     if not estimate:  # somebody waits for one, and it is short: behind all other work it would time out
-        _give_way()
+        give_way()
     if isolate_for:
         _isolate_worker(settings, isolate_for)
     if not estimate:
-        _exit_with_parent()
-    _return_freed_memory()
+        exit_with_parent_process()
+    return_freed_memory()
     from zerostart.bootstrap.worker import build_runner
     from zerostart.logs import configure_logs
 
@@ -258,38 +258,6 @@ def _check_address(host: str, *, encrypted: bool, allow_plain_http: bool) -> Non
         )
 
 
-def _return_freed_memory() -> None:
-    """Have glibc keep one heap and give back what is freed: 60 MB less at the peak. Elsewhere this does nothing."""
-    import ctypes
-
-    trim_threshold, arena_max = -1, -8  # M_TRIM_THRESHOLD and M_ARENA_MAX of malloc.h
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(arena_max, 1)
-        libc.mallopt(trim_threshold, 1_000_000)
-
-
-def _isolate(settings: Settings, model: str, *writable: Path) -> None:
-    """Keep this process to the files of its model, and of the one that ranks its labels, and to what it writes.
-
-    While it has one thread yet.
-    """
-    from zerostart.bootstrap.classifier import ranking_model
-    from zerostart.errors import UnknownModel
-    from zerostart.hosting.isolation import isolate
-    from zerostart.models.local_artefacts import LocalArtefacts
-
-    artefacts = LocalArtefacts(settings.models_folder)
-    artefact = artefacts.find(model)
-    folders = [artefact.folder]
-    with contextlib.suppress(UnknownModel):
-        folders.append(artefacts.find(ranking_model(settings, artefact)).folder)
-    caches = [settings.cache_folder / folder.name for folder in folders]
-    for each in (*caches, settings.tuning_folder):
-        each.mkdir(parents=True, exist_ok=True)
-    isolate([*folders, settings.tuning_folder], [*caches, *writable], settings.home)
-
-
 def _isolate_worker(settings: Settings, model: str) -> None:
     """What a worker writes beside: buckets with the keys of their content, and SQLite's files, which the server holds.
 
@@ -299,33 +267,7 @@ def _isolate_worker(settings: Settings, model: str) -> None:
     folders = [settings.home / "buckets", settings.home / "keys"]
     for each in folders:
         each.mkdir(mode=0o700, exist_ok=True)
-    _isolate(settings, model, *folders, *database)
-
-
-def _give_way() -> None:
-    """Compute only while nobody else wants the processor, so that endpoints keep their latency; else at a low priority.
-
-    Linux weighs sessions against each other before it looks into them, where that is on (`autogroup`).
-    """
-    import os
-
-    os.nice(19)
-    with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text("19")
-    with contextlib.suppress(OSError, AttributeError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-
-def _exit_with_parent() -> None:
-    """End this process when its standard input does, which its parent holds open for as long as it lives."""
-    import os
-
-    def wait() -> None:
-        while os.read(sys.stdin.fileno(), 1):
-            pass
-        os._exit(0)
-
-    threading.Thread(target=wait, name="exit-with-parent", daemon=True).start()
+    isolate_for_model(settings, model, *folders, *database)
 
 
 def _welcome(address: str, settings: Settings, ca_bundle: Path | None, sign_in: str) -> None:

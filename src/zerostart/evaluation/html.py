@@ -11,6 +11,7 @@ from zerostart.evaluation import pictures
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _STYLES = _TEMPLATES / "report.css"
+_BODIES = {"evaluation": "body.html", "comparison": "comparison.html"}
 _FIGURES = {
     "accuracy": "Accuracy",
     "macro_f1": "Macro-F1",
@@ -21,12 +22,19 @@ _FIGURES = {
 
 def report_page(document: Mapping[str, Any]) -> str:
     """The whole page, with its styles in it."""
-    return _environment().get_template("page.html").render(report=document, styles=report_styles())
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(report=document, body=report_body(document), styles=report_styles())
+    )
 
 
 def report_body(document: Mapping[str, Any]) -> str:
-    """What is inside `<main class="zs-report">`: no inline style and no script, for pages with a strict policy."""
-    return _environment().get_template("body.html").render(report=document)
+    """What is inside `<main class="zs-report">`: no inline style and no script, for pages with a strict policy.
+
+    Of an evaluation, or of a comparison.
+    """
+    return _environment().get_template(_BODIES[document["kind"]]).render(report=document)
 
 
 def report_styles() -> str:

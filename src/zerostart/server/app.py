@@ -81,6 +81,7 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate, web
             await asyncio.wait(running)
             await run_in_threadpool(parts.launcher.close)
             await run_in_threadpool(parts.fetches.close)
+            await run_in_threadpool(parts.evaluations.close)
             await run_in_threadpool(parts.clean_up.stop)
             await run_in_threadpool(parts.ledger.stop)
             await run_in_threadpool(parts.supervisor.stop)

@@ -7,7 +7,8 @@ from zerostart.credentials import AccessKey, Role
 from zerostart.errors import ZerostartError
 from zerostart.services.arn import ACCOUNT_ID, Arns
 
-_DEPLOY = ("sagemaker:", "s3:", "logs:", "iam:Get", "iam:SimulatePrincipalPolicy", "cloudwatch:GetMetricData")
+EVALUATE = "zerostart:Evaluate"  # and read, and delete, what was evaluated
+_DEPLOY = (EVALUATE, "sagemaker:", "s3:", "logs:", "iam:Get", "iam:SimulatePrincipalPolicy", "cloudwatch:GetMetricData")
 _INVOKE = ("sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointAsync")
 _EVERYBODY = ("sts:GetCallerIdentity",)
 _KINDS = {

@@ -23,12 +23,15 @@ from zerostart.metadata.tag import BUCKET_ARN, delete_tags
 from zerostart.metadata.transform_job import TransformJobStatus, get_transform_job, transform_jobs_in
 from zerostart.models.catalogue import names_of
 from zerostart.models.local_artefacts import LocalArtefacts
+from zerostart.services.authorisation import EVALUATE
 from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
+from zerostart.services.evaluations import Evaluations
 from zerostart.services.inventory import Kind, Places, Thing
 from zerostart.services.model import ModelService
 from zerostart.services.transform_job import TransformJobService
 from zerostart.storage.base import ObjectStore
+from zerostart.storage.local import LocalStore
 from zerostart.transform.supervisor import RunningWorker
 
 logger = logging.getLogger(__name__)
@@ -38,6 +41,7 @@ _ATTEMPTS_AT_BUCKET = 3
 _KEPT = 20
 # What a caller has to be allowed to do; nobody but an administrator may remove what the whole installation shares.
 ACTIONS: Mapping[Kind, str] = {
+    Kind.EVALUATION: EVALUATE,
     Kind.TRANSFORM_JOB: "sagemaker:StopTransformJob",
     Kind.ENDPOINT: "sagemaker:DeleteEndpoint",
     Kind.ENDPOINT_CONFIG: "sagemaker:DeleteEndpointConfig",
@@ -90,8 +94,8 @@ class CleanUpService:
         endpoint_configs: EndpointConfigService,
         endpoints: EndpointService,
         transform_jobs: TransformJobService,
+        evaluations: Evaluations,
         workers: Callable[[], Collection[RunningWorker]],
-        remove_left_overs: Callable[[float], object] | None,
         interrupt: Callable[[Collection[Thing]], None],
     ) -> None:
         self._database = database
@@ -103,13 +107,14 @@ class CleanUpService:
         self._endpoints = endpoints
         self._transform_jobs = transform_jobs
         self._workers = workers
-        self._remove_left_overs = remove_left_overs
+        self._remove_left_overs = store.remove_left_overs if isinstance(store, LocalStore) else None
         self._interrupt = interrupt
         self._lock = threading.Lock()
         self._begun: dict[str, _CleanUp] = {}
         self._stopping = threading.Event()
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="clean-up")
         self._delete: Mapping[Kind, Callable[[str], None]] = {
+            Kind.EVALUATION: evaluations.delete,
             Kind.TRANSFORM_JOB: self._delete_job,
             Kind.ENDPOINT: self._delete_endpoint,
             Kind.ENDPOINT_CONFIG: self._endpoint_configs.delete_endpoint_config,

@@ -11,6 +11,7 @@ from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
 from zerostart.services.idle import VARIABLE
 from zerostart.services.model import ModelService
+from zerostart.services.profile import PROFILE_VARIABLE
 from zerostart.services.tag import TagService
 from zerostart.storage.base import parse_uri
 
@@ -38,6 +39,7 @@ class Deployment:
     kms_key_id: str = ""
     output_uri: str = ""
     idle_timeout_s: float | None = None
+    profile_uri: str = ""
 
     def __post_init__(self) -> None:
         if _NAME.fullmatch(self.name) is None:
@@ -58,6 +60,10 @@ class Deployment:
                 parse_uri(self.output_uri)
             except InvalidInput as error:
                 raise InvalidField("output_uri", str(error)) from error
+        if self.profile_uri and not self.profile_uri.startswith("s3://"):
+            raise InvalidField(
+                "profile", f"{shortened(self.profile_uri)} is no object of a bucket: write s3://bucket/key."
+            )
         _check_tags(self.tags)
 
 
@@ -114,7 +120,9 @@ class DeploymentService:
             raise AlreadyExists(f"An endpoint, endpoint config or model named {name} is there already: choose another.")
         undo: list[Callable[[str], None]] = []
         try:
-            self._models.create_model(name, deployment.model_id, None, asked_model(deployment), tags)
+            self._models.create_model(
+                name, deployment.model_id, None, asked_model(deployment), tags, _environment(deployment)
+            )
             undo.append(self._models.delete_model)
             variants = [ProductionVariant(VARIANT, name, deployment.instance_count, deployment.instance_type, 1.0)]
             self._endpoint_configs.create_endpoint_config(
@@ -187,15 +195,21 @@ def _names_in(arns: Sequence[str], kind: str) -> list[str]:
     return [name for found, _, name in resources if found == kind]
 
 
-def asked_model(deployment: Deployment) -> Mapping[str, object]:
-    """The same in AWS's words, for those who ask DescribeModel."""
+def _environment(deployment: Deployment) -> dict[str, str]:
     environment = {"HF_MODEL_ID": deployment.model_id, "HF_TASK": "zero-shot-classification"}
     if deployment.idle_timeout_s is not None:
         environment[VARIABLE] = f"{deployment.idle_timeout_s:.15g}"
+    if deployment.profile_uri:
+        environment[PROFILE_VARIABLE] = deployment.profile_uri
+    return environment
+
+
+def asked_model(deployment: Deployment) -> Mapping[str, object]:
+    """The same in AWS's words, for those who ask DescribeModel."""
     return {
         "ModelName": deployment.name,
         "ExecutionRoleArn": deployment.role_arn,
-        "PrimaryContainer": {"Environment": environment},
+        "PrimaryContainer": {"Environment": _environment(deployment)},
         "EnableNetworkIsolation": deployment.network_isolation,
     }
 

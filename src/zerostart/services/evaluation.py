@@ -61,7 +61,7 @@ def evaluate(
 ) -> Evaluation:
     """Measure; with `wishes` tune too, if there are rows enough to tell. Raises MissingExtra, and what `ask` raises."""
     sklearn_metrics()
-    _check(rows, wishes)
+    check(rows, wishes)
     scored = score(ask, rows.texts, question, progress)
     document = evaluation_document(subject, rows, question, scored, caution(rows))
     if wishes is None:
@@ -77,14 +77,14 @@ def evaluate(
 def evaluate_scored(subject: Subject, rows: LabelledRows, question: Question, scored: Scored) -> dict[str, Any]:
     """The report as JSON of scores that are there already, as those of a transform job. Raises MissingExtra."""
     sklearn_metrics()
-    _check(rows, None)
+    check(rows, None)
     return evaluation_document(subject, rows, question, scored, caution(rows))
 
 
 def compare(subject: Subject, rows: LabelledRows, sides: tuple[Side, Side], progress: Progress) -> dict[str, Any]:
     """Two ways to answer the same rows, by paired tests, as JSON. Raises as `evaluate`."""
     sklearn_metrics()
-    _check(rows, None)
+    check(rows, None)
     scored = [score(side.ask, rows.texts, side.question, progress) for side in sides]
     answers = [given(each, multi_label=rows.multi_label) for each in scored]
     names = [side.name for side in sides]
@@ -116,7 +116,8 @@ def now_text() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _check(rows: LabelledRows, wishes: Wishes | None) -> None:
+def check(rows: LabelledRows, wishes: Wishes | None) -> None:
+    """Raise InvalidInput for what cannot be measured, or wished for."""
     if not len(rows):
         raise InvalidInput("No row has a text and a label: there is nothing to measure.")
     if len(rows.labels) < 2 and not rows.multi_label:

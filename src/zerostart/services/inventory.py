@@ -17,6 +17,7 @@ from zerostart.metadata.tag import BUCKET_ARN, tagged
 from zerostart.metadata.transform_job import TransformJob, list_transform_jobs
 from zerostart.models.local_artefacts import LocalArtefacts
 from zerostart.services.activity import Activity, ActivityService
+from zerostart.services.evaluations import BUCKET, Evaluations
 
 SOLUTION_TAG = "zerostart:solution"
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")  # AWS's, of endpoints and jobs: it is no path
@@ -25,6 +26,7 @@ _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")  # AWS's, of endpoints a
 class Kind(StrEnum):
     """What can be deleted, in the order in which that is done."""
 
+    EVALUATION = "evaluation"
     TRANSFORM_JOB = "transform-job"
     ENDPOINT = "endpoint"
     ENDPOINT_CONFIG = "endpoint-config"
@@ -74,11 +76,17 @@ class Inventory:
     """Lists what exists. `places.buckets` is None where the buckets are in a service of others: those are not ours."""
 
     def __init__(
-        self, database: Database, activity: ActivityService, artefacts: LocalArtefacts, places: Places
+        self,
+        database: Database,
+        activity: ActivityService,
+        artefacts: LocalArtefacts,
+        evaluations: Evaluations,
+        places: Places,
     ) -> None:
         self._database = database
         self._activity = activity
         self._artefacts = artefacts
+        self._evaluations = evaluations
         self._places = places
 
     def things(self) -> list[Listed]:
@@ -90,7 +98,10 @@ class Inventory:
             models = [(each.name, each.model_id) for each in _everything(connection, list_models)]
             solutions = tagged(connection, SOLUTION_TAG)
             buckets = self._buckets(connection, [arn for arn in solutions if arn.startswith(BUCKET_ARN)])
-        listed = [self._job(job) for job in jobs]
+        evaluations = self._evaluations_kept()
+        if evaluations:  # their bucket holds nothing else, and goes with the last of them
+            buckets = [each for each in buckets if each.thing.name != BUCKET]
+        listed = [*evaluations, *(self._job(job) for job in jobs)]
         listed += [self._endpoint(each) for each in activity]
         listed += [Listed(Thing(Kind.ENDPOINT_CONFIG, name), "") for name in configs]
         listed += [Listed(Thing(Kind.MODEL, name), model_id) for name, model_id in models]
@@ -111,6 +122,14 @@ class Inventory:
             )
             for each in here
         ]
+
+    def _evaluations_kept(self) -> list[Listed]:
+        records = {each.id: each for each in self._evaluations.all()}
+        found = []
+        for name in self._evaluations.ids():
+            note = f"{records[name].file_name}, {records[name].status.value}" if name in records else ""
+            found.append(Listed(Thing(Kind.EVALUATION, name), note, disk_bytes=self._evaluations.size(name)))
+        return found
 
     def _job(self, job: TransformJob) -> Listed:
         thing = Thing(Kind.TRANSFORM_JOB, job.name)

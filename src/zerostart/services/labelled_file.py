@@ -1,14 +1,16 @@
-"""Files of texts with labels: CSV, JSON Lines and Parquet, read as transform jobs read them."""
+"""Files of texts with labels: CSV, TSV, JSON Lines and Parquet, read as transform jobs read them."""
 
 import gzip
 import importlib.util
+import io
 import json
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -18,12 +20,13 @@ from zerostart.nli.labels import CandidateLabels, parse_labels
 from zerostart.transform.lines import LineCutter
 from zerostart.transform.rows import RowReader
 
-ENDS = (".csv", ".jsonl", ".ndjson", ".parquet", ".csv.gz", ".jsonl.gz", ".ndjson.gz")
-_TEXT_NAMES = ("text", "texts", "sequence", "sentence", "inputs", "input", "content", "message", "body", "review")
-_LABEL_NAMES = ("label", "labels", "category", "categories", "class", "topic", "topics", "intent", "target", "tags")
+ENDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".csv.gz", ".tsv.gz", ".jsonl.gz", ".ndjson.gz")
+TEXT_NAMES = ("text", "texts", "sequence", "sentence", "inputs", "input", "content", "message", "body", "review")
+LABEL_NAMES = ("label", "labels", "category", "categories", "class", "topic", "topics", "intent", "target", "tags")
 _LONGEST_LINE_BYTES = 6 * 1024 * 1024
 _PIECE_BYTES = 1 << 20
-_MOST_LABELS = 1000
+_LARGEST_UNPACKED_BYTES = 1 << 30
+MOST_LABELS = 1000
 _MOST_ROWS = 1_000_000
 _MOST_CELLS = 20_000_000
 Row = Mapping[str, Any]
@@ -33,10 +36,10 @@ Labelled = tuple[int, str, list[str]]
 
 @dataclass(frozen=True)
 class LabelledFile:
-    """A file, and which columns (CSV, Parquet) or keys (JSON Lines) hold what; an empty name is guessed.
+    """A file, and which columns (CSV, TSV, Parquet) or keys (JSON Lines) hold what; an empty name is guessed.
 
-    `separator` stands between several labels in a cell; a list in JSON Lines or Parquet needs none. With `multi_label`
-    and no separator it is guessed.
+    Where `content` is given, that is the file's, and `path` its name alone. `separator` stands between several labels
+    in a cell; a list in JSON Lines or Parquet needs none. With `multi_label` and no separator it is guessed.
     """
 
     path: Path
@@ -44,6 +47,7 @@ class LabelledFile:
     label_column: str = ""
     separator: str = ""
     multi_label: bool = False
+    content: bytes | None = None
 
     def __post_init__(self) -> None:
         if not self.path.name.lower().endswith(ENDS):
@@ -56,12 +60,12 @@ class LabelledFile:
 
         Raises InvalidInput, which says what columns there are where one has to be chosen, and MissingExtra.
         """
-        found = list(islice(enumerate(self._read(), start=1), _MOST_ROWS + 1))
+        found = list(islice(enumerate(self.read(), start=1), _MOST_ROWS + 1))
         if len(found) > _MOST_ROWS:
             raise InvalidInput(f"{self.path} has over {_MOST_ROWS:,} rows: give a part of it.")
         columns = list(dict.fromkeys(name for _, row in found[:100] for name in row))
-        text_column = self._column(self.text_column, _TEXT_NAMES, columns, "--text-column")
-        label_column = self._column(self.label_column, _LABEL_NAMES, columns, "--label-column")
+        text_column = self._column(self.text_column, TEXT_NAMES, columns, "--text-column")
+        label_column = self._column(self.label_column, LABEL_NAMES, columns, "--label-column")
         if text_column == label_column:
             raise InvalidInput(f"{self.path}: texts and labels are both in {text_column!r}: name two columns.")
         return self._labelled(found, text_column, label_column, labels, limit)
@@ -77,11 +81,11 @@ class LabelledFile:
         values = [row.get(label_column) for _, row in found]
         lists = any(isinstance(value, list) for value in values)
         multi_label = self.multi_label or lists or bool(self.separator)
-        separator = self.separator or (_guessed_separator(values) if multi_label and not lists else "")
+        separator = self.separator or (guessed_separator(values) if multi_label and not lists else "")
         taken: list[Labelled] = []
         left_out: Counter[str] = Counter()
         for (number, row), value in zip(found, values, strict=True):
-            text, own = row.get(text_column), _labels_in(value, separator)
+            text, own = row.get(text_column), labels_in(value, separator)
             if not isinstance(text, str) or not text.strip():
                 left_out["no text"] += 1
             elif not own and not (multi_label and value is not None):
@@ -113,7 +117,7 @@ class LabelledFile:
 
     def _labels_of(self, taken: Sequence[Labelled], column: str) -> CandidateLabels:
         names = sorted({name for _, _, own in taken for name in own})
-        if len(names) > _MOST_LABELS or (len(taken) > 20 and len(names) > len(taken) * 0.9):
+        if len(names) > MOST_LABELS or (len(taken) > 20 and len(names) > len(taken) * 0.9):
             raise InvalidInput(
                 f"{self.path}: the column {column!r} has {len(names)} different values in {len(taken)} rows, as texts "
                 "have: name the labels' column with --label-column."
@@ -137,27 +141,36 @@ class LabelledFile:
             raise InvalidInput(f"{self.path} has the columns {shown}, {said}: choose one with {option}.")
         return found[0]
 
-    def _read(self) -> Iterator[Row]:
+    def read(self) -> Iterator[Row]:
+        """Every row as it is. Raises InvalidInput, MissingExtra."""
         name = self.path.name.lower().removesuffix(".gz")
         try:
             if name.endswith(".parquet"):
-                yield from _parquet_rows(self.path)
-            elif name.endswith(".csv"):
-                yield from self._csv_rows()
+                yield from self._parquet_rows()
+            elif name.endswith((".csv", ".tsv")):
+                yield from self._csv_rows("\t" if name.endswith(".tsv") else ",")
             else:
                 yield from self._json_rows()
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise InvalidInput(f"{self.path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
 
+    def _opened(self) -> BinaryIO:
+        return self.path.open("rb") if self.content is None else io.BytesIO(self.content)
+
     def _pieces(self) -> Iterator[bytes]:
-        with self.path.open("rb") as stored:
+        with self._opened() as stored:
             packed = self.path.name.lower().endswith(".gz")
             file = gzip.GzipFile(fileobj=stored) if packed else stored
+            size = 0
             while piece := file.read(_PIECE_BYTES):
+                size += len(piece)
+                if packed and size > _LARGEST_UNPACKED_BYTES:
+                    raise InvalidInput(f"{self.path} unpacks to over {_LARGEST_UNPACKED_BYTES >> 30} GiB: give a part.")
                 yield piece
 
-    def _csv_rows(self) -> Iterator[Row]:
-        reader = RowReader(LineCutter(_LONGEST_LINE_BYTES).lines(self._pieces()), _LONGEST_LINE_BYTES)
+    def _csv_rows(self, delimiter: str) -> Iterator[Row]:
+        lines = LineCutter(_LONGEST_LINE_BYTES).lines(self._pieces())
+        reader = RowReader(lines, _LONGEST_LINE_BYTES, delimiter)
         twice = next((name for name in reader.columns if reader.columns.count(name) > 1), None)
         if twice is not None:
             raise InvalidInput(f"{self.path} has two columns {twice!r}: rename one of them.")
@@ -180,19 +193,18 @@ class LabelledFile:
                 raise InvalidInput(f"{self.path}, line {line.number}: write an object with a text and a label.")
             yield value
 
+    def _parquet_rows(self) -> Iterator[Row]:
+        if importlib.util.find_spec("pyarrow") is None:
+            raise MissingExtra("Parquet needs pyarrow: pip install 'zerostart[parquet]'")
+        import pyarrow
+        import pyarrow.parquet
 
-def _parquet_rows(path: Path) -> Iterator[Row]:
-    if importlib.util.find_spec("pyarrow") is None:
-        raise MissingExtra("Parquet needs pyarrow: pip install 'zerostart[parquet]'")
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches():
-                yield from batch.to_pylist()
-    except pyarrow.ArrowException as error:
-        raise InvalidInput(f"{path} is not Parquet: {str(error).splitlines()[0]}") from error
+        try:
+            with self._opened() as opened, pyarrow.parquet.ParquetFile(opened) as file:
+                for batch in file.iter_batches():
+                    yield from batch.to_pylist()
+        except pyarrow.ArrowException as error:
+            raise InvalidInput(f"{self.path} is not Parquet: {str(error).splitlines()[0]}") from error
 
 
 def _sampled(taken: list[Labelled], limit: int | None) -> list[Labelled]:
@@ -203,7 +215,7 @@ def _sampled(taken: list[Labelled], limit: int | None) -> list[Labelled]:
     return [taken[place] for place in np.sort(chosen)]
 
 
-def _labels_in(value: Any, separator: str) -> list[str]:
+def labels_in(value: Any, separator: str) -> list[str]:
     """The labels of a cell. A number or a truth value is its JSON."""
     if value is None:
         return []
@@ -217,7 +229,7 @@ def _labels_in(value: Any, separator: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in names if name.strip()))
 
 
-def _guessed_separator(values: Sequence[Any]) -> str:
+def guessed_separator(values: Sequence[Any]) -> str:
     """Of the usual ones, that which most cells hold; a comma where none does."""
     counts = Counter(each for value in values if isinstance(value, str) for each in ";|,\t" if each in value)
     return counts.most_common(1)[0][0] if counts else ","

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from zerostart.errors import InvalidInput, NotFound, shortened
+from zerostart.errors import InvalidField, InvalidInput, NotFound, shortened
 from zerostart.nli.profile import LARGEST_PROFILE_BYTES, Profile, parse_profile
 from zerostart.storage.base import ObjectStore, parse_uri, read_bytes
 
@@ -12,23 +12,29 @@ PROFILE_VARIABLE = "ZEROSTART_PROFILE"
 def profile_in(environment: Mapping[str, str], store: ObjectStore, model_id: str) -> Profile | None:
     """The profile of ZEROSTART_PROFILE; None where it is not set. It is read once: later changes change nothing.
 
-    Raises InvalidInput for what is neither JSON nor an s3:// URI (no file of the server is read), for an object that is
+    Raises InvalidField for what is neither JSON nor an s3:// URI (no file of the server is read), for an object that is
     not there, and for a profile that was tuned with another model.
     """
     value = environment.get(PROFILE_VARIABLE, "").strip()
     if not value:
         return None
-    if value.startswith("{"):
-        profile = parse_profile(value, PROFILE_VARIABLE)
-    elif value.startswith("s3://"):
-        profile = parse_profile(_read(store, value), value[:200])
-    else:
-        raise InvalidInput(
-            f"{PROFILE_VARIABLE} is {shortened(value)}: give the profile's JSON, or s3://bucket/key of it in a bucket "
-            "of this server."
-        )
-    profile.check_model(model_id)
+    try:
+        profile = _profile(value, store)
+        profile.check_model(model_id)
+    except InvalidInput as error:
+        raise InvalidField("profile", str(error)) from error
     return profile
+
+
+def _profile(value: str, store: ObjectStore) -> Profile:
+    if value.startswith("{"):
+        return parse_profile(value, PROFILE_VARIABLE)
+    if value.startswith("s3://"):
+        return parse_profile(_read(store, value), value[:200])
+    raise InvalidInput(
+        f"{PROFILE_VARIABLE} is {shortened(value)}: give the profile's JSON, or s3://bucket/key of it in a bucket of "
+        "this server."
+    )
 
 
 def _read(store: ObjectStore, uri: str) -> bytes:

@@ -7,18 +7,21 @@ from pathlib import Path
 
 from sqlalchemy import Column, Connection, Select, func, select
 
+from zerostart.errors import UnknownBucket
 from zerostart.hosting.launcher import Instance
 from zerostart.metadata import tables
 from zerostart.metadata.database import Database
 from zerostart.metadata.object import all_buckets
 from zerostart.metadata.tag import BUCKET_ARN
+from zerostart.services.evaluation_process import PROGRAM
+from zerostart.services.evaluations import BUCKET
 from zerostart.services.inventory import Places, bytes_in
 from zerostart.storage.base import ObjectStore
 from zerostart.transform.parts import PARTS
 from zerostart.transform.supervisor import RunningWorker
 
 _INSTANCE = "instance"
-_PROGRAMS = {b"model-server": _INSTANCE, b"transform-worker": "worker"}
+_PROGRAMS = {b"model-server": _INSTANCE, b"transform-worker": "worker", PROGRAM.encode(): "evaluation"}
 _NAMED = (tables.transform_jobs, tables.endpoints, tables.endpoint_configs, tables.models)
 _COUNTED = (tables.transform_files, tables.transform_shards, tables.async_invocations)
 _OF_BUCKETS = (tables.objects, tables.uploads, tables.upload_parts)
@@ -96,7 +99,15 @@ class ProofService:
         ]
         if not buckets and self._places.buckets is not None:
             left += self._parts()
+        if not buckets and self._evaluations_are_left():
+            left.append(f"s3://{BUCKET}")
         return Check("bytes", ", ".join(map(str, roots)), left)
+
+    def _evaluations_are_left(self) -> bool:
+        try:
+            return bool(self._store.list(BUCKET, limit=1))
+        except UnknownBucket:
+            return False
 
     def _parts(self) -> Iterator[str]:
         """What jobs that ended left in buckets."""

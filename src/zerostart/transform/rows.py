@@ -21,8 +21,9 @@ class Row:
 class RowReader:
     """Reads the header. `columns` are its names; raises InvalidInput where there are none."""
 
-    def __init__(self, lines: Iterator[Line], longest_cell: int) -> None:
+    def __init__(self, lines: Iterator[Line], longest_cell: int, delimiter: str = ",") -> None:
         csv.field_size_limit(max(longest_cell, 1))
+        self._delimiter = delimiter
         self._lines = lines
         self._again: deque[Line] = deque()
         _, header = next(self._read(), (None, []))
@@ -51,7 +52,7 @@ class RowReader:
         while True:
             taken: list[Line] = []
             try:
-                cells = next(csv.reader(self._fed(taken), strict=True), None)
+                cells = next(csv.reader(self._fed(taken), strict=True, delimiter=self._delimiter), None)
             except (csv.Error, InvalidInput) as error:
                 self._again.extendleft(reversed(taken[1:]))
                 yield taken[0], InvalidInput(f"The line is not a row of CSV: {error}")

@@ -21,6 +21,8 @@ PAGES = (
     "/endpoints/shared/delete",
     "/batch",
     "/batch/new",
+    "/evaluate",
+    "/evaluate/new",
     "/buckets",
     "/solutions",
     "/solutions/zero-shot-text-classification",

@@ -10,6 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from zerostart.evaluation.html import report_styles
+
 _FOLDER = Path(__file__).parent / "static"
 _YEAR_S = 365 * 24 * 3600
 
@@ -27,7 +29,9 @@ class Assets:
     """Every static file, read once."""
 
     def __init__(self) -> None:
-        self._assets: Mapping[str, Asset] = {path.name: _asset(path) for path in sorted(_FOLDER.iterdir())}
+        contents = {path.name: path.read_bytes() for path in sorted(_FOLDER.iterdir())}
+        contents["report.css"] = report_styles().encode()  # of evaluations, which stand alone too
+        self._assets: Mapping[str, Asset] = {name: _asset(name, content) for name, content in contents.items()}
 
     def url(self, name: str) -> str:
         """Where a browser gets it."""
@@ -43,7 +47,6 @@ class Assets:
         return Response(asset.content, media_type=asset.media_type, headers={"Cache-Control": caching})
 
 
-def _asset(path: Path) -> Asset:
-    content = path.read_bytes()
-    media_type = "text/javascript" if path.suffix == ".js" else mimetypes.guess_type(path.name)[0] or "text/plain"
+def _asset(name: str, content: bytes) -> Asset:
+    media_type = "text/javascript" if name.endswith(".js") else mimetypes.guess_type(name)[0] or "text/plain"
     return Asset(content, media_type, hashlib.sha256(content).hexdigest()[:12])

@@ -25,6 +25,7 @@ from zerostart.services.inventory import Kind, Listed, Thing
 _HEADINGS = {
     Kind.ENDPOINT: "Endpoints",
     Kind.TRANSFORM_JOB: "Transform jobs",
+    Kind.EVALUATION: "Evaluations",
     Kind.ENDPOINT_CONFIG: "Endpoint configs",
     Kind.MODEL: "Models",
     Kind.LOGS: "Logs of what was deleted",
@@ -34,6 +35,7 @@ _HEADINGS = {
 _NAMES = {
     Kind.ENDPOINT: "endpoint",
     Kind.TRANSFORM_JOB: "transform job",
+    Kind.EVALUATION: "evaluation",
     Kind.ENDPOINT_CONFIG: "endpoint config",
     Kind.MODEL: "model",
     Kind.LOGS: "logs of",

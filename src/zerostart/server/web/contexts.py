@@ -179,6 +179,7 @@ class DeployForm:
     key: str = ""
     tags: str = ""
     idle: str = ""
+    profile: str = ""
     error: str | None = None
     problems: Mapping[str, str] = field(default_factory=dict)
 

@@ -49,6 +49,7 @@ def deployment_of(model_id: str, form: Mapping[str, str]) -> Deployment:
         kms_key_id=form.get("key", "").strip(),
         output_uri=form.get("bucket", "").strip(),
         idle_timeout_s=_idle_timeout_s(form.get("idle", "")),
+        profile_uri=form.get("profile", "").strip(),
     )
 
 
@@ -65,6 +66,7 @@ def as_typed(form: Mapping[str, str], error: ZerostartError) -> DeployForm:
         key=form.get("key", ""),
         tags=form.get("tags", ""),
         idle=form.get("idle", ""),
+        profile=form.get("profile", ""),
         error=message if field is None else None,
         problems={} if field is None else {field: message},
     )

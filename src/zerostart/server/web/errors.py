@@ -41,6 +41,7 @@ _STATUSES: Mapping[type[Exception], tuple[int, str]] = {
     errors.NotUpdatable: (409, "Not now"),
     errors.ModelInUse: (409, "Not now"),
     errors.Overloaded: (503, "Not now"),
+    errors.EngineFailure: (502, "The model broke"),
     errors.NoInstance: (503, "Not now"),
     errors.InstanceLost: (503, "Not now"),
     errors.InvocationTimeout: (504, "No answer in time"),

@@ -19,12 +19,14 @@ from zerostart.server.web.clean_up_pages import CleanUpPages
 from zerostart.server.web.edge import WebEdge
 from zerostart.server.web.endpoint_pages import EndpointPages
 from zerostart.server.web.endpoint_rows import EndpointViews
+from zerostart.server.web.evaluate_pages import EvaluatePages
 from zerostart.server.web.fetch_pages import FetchPages
 from zerostart.server.web.history import History
 from zerostart.server.web.home_pages import HomePages
 from zerostart.server.web.hub_pages import HubPages
 from zerostart.server.web.links import Links
 from zerostart.server.web.new_batch import NewBatchPages
+from zerostart.server.web.new_evaluation import NewEvaluationPages
 from zerostart.server.web.object_pages import ObjectPages
 from zerostart.server.web.page_store import PageStore
 from zerostart.server.web.rendering import Renderer
@@ -72,6 +74,8 @@ class WebFace:
         self._objects = ObjectPages(self._edge, store)
         self._new_batch = NewBatchPages(self._edge, parts, store)
         self._batch = BatchPages(self._edge, parts, store)
+        self._new_evaluation = NewEvaluationPages(self._edge, parts, store)
+        self._evaluate = EvaluatePages(self._edge, parts, store)
 
     async def run(self) -> None:
         """Follow what endpoints do, for ever."""
@@ -93,6 +97,8 @@ class WebFace:
             *self._objects.routes(),
             *self._new_batch.routes(),
             *self._batch.routes(),
+            *self._new_evaluation.routes(),
+            *self._evaluate.routes(),
             *self._clean_up.routes(),
             *self._solutions.routes(),
         ]

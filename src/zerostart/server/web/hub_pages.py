@@ -108,7 +108,7 @@ class HubPages:
     async def _model(self, visit: Visit) -> Response:
         visit.require("sagemaker:DescribeHubContent")
         model = await run_in_threadpool(self._parts.hub.model, visit.request.path_params["model_id"])
-        return await self._page(visit, model, None)
+        return await self._page(visit, model, None, profile=visit.request.query_params.get("profile", "")[:2000])
 
     async def _deploy(self, visit: Visit) -> Response:
         for action in ("CreateModel", "CreateEndpointConfig", "CreateEndpoint"):
@@ -128,11 +128,13 @@ class HubPages:
             self._parts.store.bucket(parse_uri(deployment.output_uri)[0])
         self._parts.deployments.deploy(deployment)
 
-    async def _page(self, visit: Visit, model: HubModel, form: DeployForm | None, status: int = 200) -> Response:
+    async def _page(
+        self, visit: Visit, model: HubModel, form: DeployForm | None, status: int = 200, profile: str = ""
+    ) -> Response:
         try_it = TryIt()
         if model.artefact is not None:
             try_it = await tried(visit, model.entry, self._parts, self._metrics, self._edge.renderer.links)
-        page = await run_in_threadpool(self._model_page, model, form, try_it)
+        page = await run_in_threadpool(self._model_page, model, form, try_it, profile)
         return self._edge.page(visit.request, page, status)
 
     def _found(self, chosen: HubChosen) -> Sequence[HubModel]:
@@ -151,9 +153,9 @@ class HubPages:
             found = sorted(found, key=lambda model: model.entry.parameters_millions or 10**9)
         return found
 
-    def _model_page(self, model: HubModel, form: DeployForm | None, try_it: TryIt) -> ModelPage:
+    def _model_page(self, model: HubModel, form: DeployForm | None, try_it: TryIt, profile: str) -> ModelPage:
         name = form.name if form else self._parts.deployments.free_name(model.entry.id.rpartition("/")[2])
-        form = form or DeployForm(name)
+        form = form or DeployForm(name, profile=profile)
         is_wrong = form.error is not None or form.problems
         snippet_name = self._parts.deployments.free_name(model.entry.name) if is_wrong else name
         settings = self._parts.settings

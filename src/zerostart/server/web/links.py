@@ -18,6 +18,9 @@ class Links:
     set_up_batch = "/batch/new/columns"
     try_batch = "/batch/new/try"
     start_batch = "/batch/new/start"
+    evaluate = "/evaluate"
+    new_evaluation = "/evaluate/new"
+    evaluation_example = "/evaluate/new/example"
     buckets = "/buckets"
     solutions = "/solutions"
     settings = "/settings"
@@ -127,6 +130,26 @@ class Links:
     def job_results(self, name: str, form: str) -> str:
         """All results of a job, as `csv` or `jsonl`."""
         return f"{self.job(name)}/results.{form}"
+
+    def new_evaluation_of(self, who: str) -> str:
+        """The form of a new evaluation with an answerer chosen: `endpoint/NAME` or `model/ID`."""
+        return f"{self.new_evaluation}?{urlencode({'who': who})}"
+
+    def evaluation(self, evaluation_id: str) -> str:
+        """How far an evaluation is, and its report."""
+        return f"{self.evaluate}/of/{quote(evaluation_id, safe='')}"
+
+    def set_up_evaluation(self, evaluation_id: str, who: str = "") -> str:
+        """What its file holds, and what is asked of it."""
+        return f"{self.evaluation(evaluation_id)}/columns" + (f"?{urlencode({'who': who})}" if who else "")
+
+    def evaluation_step(self, evaluation_id: str, step: str) -> str:
+        """What its forms are sent to: `try`, `start`, `stop`, `retry`, `delete`; and its files."""
+        return f"{self.evaluation(evaluation_id)}/{step}"
+
+    def model_with_profile(self, model_id: str, profile_uri: str) -> str:
+        """A model's page with its deploy form filled in with a profile."""
+        return f"{self.model(model_id)}?{urlencode({'profile': profile_uri})}#deploy"
 
     def bucket(self, name: str, prefix: str = "", start: str = "") -> str:
         """What is in a bucket under a prefix; `start` is where a further page of it begins."""

@@ -68,6 +68,8 @@ async def form_events(request: Request, limit_bytes: int) -> AsyncGenerator[Even
 
 def _check_size(size: int, limit_bytes: int) -> None:
     if size > limit_bytes:
+        if limit_bytes < 1024**3:
+            raise BodyTooLarge(f"At most {limit_bytes / 1024**2:g} MiB are taken here: give a part of it.")
         limit = f"{limit_bytes / 1024**3:g} GiB"
         raise BodyTooLarge(f"At most {limit} are taken at once: send fewer files, or use S3's API for larger ones.")
 

@@ -45,10 +45,11 @@ class Received:
 
 
 class Uploads:
-    """Reads forms with files."""
+    """Reads forms with files, of at most `limit_bytes` together."""
 
-    def __init__(self, edge: WebEdge) -> None:
+    def __init__(self, edge: WebEdge, limit_bytes: int = LARGEST_OBJECT_BYTES) -> None:
         self._edge = edge
+        self._limit_bytes = limit_bytes
 
     async def received(
         self, visit: Visit, store: ObjectStore, place: Callable[[dict[str, str], FileBegins], Place]
@@ -63,6 +64,8 @@ class Uploads:
             await self._read(visit.request, store, place, received)
             self._edge.check_form(visit.request, received.fields)
         except BodyTooLarge:
+            if self._limit_bytes < LARGEST_OBJECT_BYTES:
+                await _discard_rest(visit.request)
             raise
         except ZerostartError:
             await _discard_rest(visit.request)
@@ -78,7 +81,7 @@ class Uploads:
     ) -> None:
         file: _File | None = None
         with ExitStack() as unfinished:
-            async with aclosing(form_events(request, LARGEST_OBJECT_BYTES)) as events:
+            async with aclosing(form_events(request, self._limit_bytes)) as events:
                 async for event in events:
                     if isinstance(event, FormField):
                         received.fields[event.name] = event.value
