@@ -39,6 +39,7 @@ from zerostart.services.solution import SolutionService
 from zerostart.services.solution_launch import SolutionLauncher
 from zerostart.services.solution_report import SolutionReports
 from zerostart.services.solution_steps import SolutionSteps
+from zerostart.services.solutions_bucket import SolutionsBucket
 from zerostart.services.tag import TagService
 from zerostart.services.transform_job import TransformJobService
 from zerostart.settings import PREFIX, Settings, instance_environment, setting_sources
@@ -166,6 +167,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
         store.remove_left_overs if isinstance(store, LocalStore) else None,
         launcher.interrupt,
     )
+    solutions = SolutionService(database, store, artefacts, arns, launcher, steps, reports, clean_up)
     return ServerParts(
         settings=settings,
         database=database,
@@ -189,7 +191,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
         ledger=Ledger(database, reconciler.instances, supervisor.running),
         inventory=Inventory(database, activity, artefacts, places),
         clean_up=clean_up,
-        solutions=SolutionService(database, store, artefacts, arns, launcher, steps, reports, clean_up),
+        solutions=solutions,
         launcher=launcher,
         proof=ProofService(database, store, places, instances.folder, reconciler.instances, supervisor.running),
         logs=LogService(
@@ -197,7 +199,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
         ),
         arns=arns,
         store=store,
-        generated=(GeneratedObjects(JumpStartBucket()),),
+        generated=(GeneratedObjects(JumpStartBucket()), GeneratedObjects(SolutionsBucket(solutions.published_data))),
         lock=lock,
         setting_sources=setting_sources(settings),
     )

@@ -1,5 +1,6 @@
 """Use cases of solutions: list, launch, show, delete."""
 
+import contextlib
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,7 @@ from zerostart.services.solution_steps import FirstCall, SolutionSteps
 from zerostart.solutions.labelled_csv import LARGEST_BYTES, read_labelled_csv
 from zerostart.solutions.launchable import SOLUTIONS, solution_of
 from zerostart.solutions.solution import Solution
+from zerostart.solutions.zero_shot_text_classification.definition import SOLUTION
 from zerostart.storage.base import ObjectStore, read_bytes
 from zerostart.transform.parts import PARTS
 
@@ -222,13 +224,13 @@ class SolutionService:
             self._deleting |= {launch.name: begun for launch in launches}
         return begun
 
-    def published_data(self) -> bytes | None:
-        """The texts, as CSV, of the newest launch that has some; None if there is none."""
-        for solution in SOLUTIONS:
-            for launch in self._launches(solution):
-                if self._steps.has(launch, launch.data_key):
+    def published_data(self) -> bytes:
+        """The resolutions as CSV: of the newest launch that has some, or the shipped sample."""
+        for launch in self._launches(SOLUTION):
+            with contextlib.suppress(NotFound):  # it has none yet, or somebody deleted them
+                if launch.bucket:
                     return self._data(launch)
-        return None
+        return SOLUTION.sample.read_bytes()
 
     def _remove_bucket(self, launch: Launch, *, with_others: bool) -> None:
         """Remove a launch's objects and its bucket. Raises NotEmpty where objects of others keep it."""

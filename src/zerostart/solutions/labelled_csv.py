@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from zerostart.errors import InvalidInput, shortened
 from zerostart.solutions.solution import Solution
 
-LARGEST_BYTES = 20 * 1024 * 1024
+LARGEST_BYTES = 20_000_000
 _MOST_ROWS = 100_000
 _LINK = re.compile(r"(?:https?://|www\.)\S*|\b(?:t\.co|bit\.ly|pic\.twitter\.com)/\S*", re.IGNORECASE)
 _HANDLE = re.compile(r"(?<!\w)[@\N{FULLWIDTH COMMERCIAL AT}]\w+")

@@ -4,10 +4,13 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import PurePosixPath
 from typing import Protocol
 
 from zerostart.errors import UnknownObject
 from zerostart.storage.base import ObjectAttributes, StoredBucket, StoredObject
+
+_CONTENT_TYPES = {".json": "application/json", ".csv": "text/csv; charset=utf-8"}
 
 
 class GeneratedBucket(Protocol):
@@ -62,7 +65,7 @@ class GeneratedObjects:
         if content is None:
             raise UnknownObject("The specified key does not exist.")
         etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        kind = "application/json" if key.endswith(".json") else "application/octet-stream"
+        kind = _CONTENT_TYPES.get(PurePosixPath(key).suffix, "application/octet-stream")
         stored = StoredObject(bucket, key, len(content), etag, self._made_at, ObjectAttributes(content_type=kind))
         return GeneratedReader(stored, content)
 

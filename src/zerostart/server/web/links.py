@@ -133,9 +133,9 @@ class Links:
         query = {key: value for key, value in (("prefix", prefix), ("from", start)) if value}
         return f"{self.buckets}/{quote(name, safe='')}" + (f"?{urlencode(query)}" if query else "")
 
-    def solution(self, name: str, launch: str = "") -> str:
-        """A solution's page; `launch` is that of several that is shown."""
-        return f"{self.solutions}/{quote(name, safe='')}" + _of_launch(launch)
+    def solution(self, name: str, launch: str = "", *, already: bool = False) -> str:
+        """A solution's page; `launch` is that of several that is shown, which was there `already` when it was asked."""
+        return f"{self.solutions}/{quote(name, safe='')}{_of_launch(launch)}{'&already=1' if already else ''}"
 
     def solution_report(self, name: str, launch: str) -> str:
         """The report of a launch."""

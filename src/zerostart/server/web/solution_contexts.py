@@ -108,6 +108,7 @@ class SolutionPage(Page):
     models: Sequence[Choice]
     most: str
     may_launch: bool
+    already: bool
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,10 @@ from zerostart.services.solution import (
     SEE_ACTION,
     LaunchAsked,
     LaunchState,
-    Step,
+    LaunchStatus,
     StepStatus,
 )
+from zerostart.services.solution_launch import Step
 from zerostart.solutions.labelled_csv import LARGEST_BYTES
 from zerostart.solutions.launchable import solution_of
 from zerostart.solutions.solution import Solution
@@ -49,7 +50,8 @@ from zerostart.solutions.solution import Solution
 _MOST_OTHERS = 50
 # A report is an object of a bucket, which others may have written over: nothing of it runs, or is of this site.
 _REPORT_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "sandbox"
 )
 _NAMES = {
     Kind.TRANSFORM_JOB: "transform job",
@@ -119,7 +121,7 @@ class SolutionPages:
             problems = {"data": str(error)} if data is not None else {}
             form = LaunchForm(name, model, error=None if problems else str(error), problems=problems)
         else:
-            return RedirectResponse(self._address(state), 303)
+            return RedirectResponse(self._address(state, already=state.status is LaunchStatus.LAUNCHED), 303)
         page = await run_in_threadpool(self._page, visit, solution, name, form)
         return self._edge.page(visit.request, page, 400)
 
@@ -171,9 +173,8 @@ class SolutionPages:
         self._edge.check_form(visit.request, sent.fields)
         return sent
 
-    def _address(self, state: LaunchState) -> str:
-        own, solution = state.launch.name, state.launch.solution.name
-        return self._links.solution(solution, "" if own == solution else own)
+    def _address(self, state: LaunchState, *, already: bool = False) -> str:
+        return self._links.solution(state.launch.solution.name, state.launch.name, already=already)
 
     def _card(self, solution: Solution) -> SolutionCard:
         launches = self._solutions.launches(solution.name)
@@ -205,6 +206,7 @@ class SolutionPages:
             form=form,
             models=[Choice(each.entry.id, each.entry.name) for each in here],
             most=bytes_shown(LARGEST_BYTES),
+            already=bool(shown) and "already" in visit.request.query_params,
             may_launch=all(visit.may(action) for action in LAUNCH_ACTIONS),
         )
 
