@@ -244,7 +244,7 @@ class SolutionService:
                 raise
             self._untag(launch)
             raise NotEmpty(
-                f"It is kept, with the {len(self._others(launch))} objects of yours in it, and is no part of the "
+                f"It stays with what you put into it ({', '.join(self._others(launch))[:200]}), and is no part of the "
                 "solution any more."
             ) from None
         except UnknownBucket:

@@ -22,6 +22,8 @@ PAGES = (
     "/batch",
     "/batch/new",
     "/buckets",
+    "/solutions",
+    "/solutions/zero-shot-text-classification",
 )
 
 
