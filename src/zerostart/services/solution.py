@@ -235,8 +235,9 @@ class SolutionService:
     def _remove_bucket(self, launch: Launch, *, with_others: bool) -> None:
         """Remove a launch's objects and its bucket. Raises NotEmpty where objects of others keep it."""
         try:
+            kept = set() if with_others else set(self._others(launch))
             for key in self._keys(launch):
-                if with_others or key in launch.own_keys or key.startswith(PARTS):
+                if key not in kept:
                     self._store.delete(launch.bucket, key)
             self._store.delete_bucket(launch.bucket)
         except NotEmpty:
@@ -343,7 +344,8 @@ class SolutionService:
             keys = self._keys(launch)
         except UnknownBucket:
             return []
-        return [key for key in keys if key not in launch.own_keys and not key.startswith(PARTS)]
+        own = launch.own_keys
+        return [key for key in keys if key not in own and not key.startswith(PARTS)]
 
     def _data(self, launch: Launch) -> bytes:
         return read_bytes(self._store, launch.bucket, launch.data_key, LARGEST_BYTES)
