@@ -16,7 +16,7 @@ from sagemaker.s3 import S3Downloader, S3Uploader
 from sagemaker.session import Session
 from sklearn.metrics import classification_report
 
-MOST_TEXTS = 100
+MOST_TEXTS = 60
 DATA = "jumpstart-soln-zero-shot-text-clf-data.csv"
 RENAMED = {
     "Health & Fitness": "Health",
