@@ -19,7 +19,6 @@ def precision() -> torch.autocast:
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=BF16)
 
 
-
 @dataclass(frozen=True)
 class Schedule:
     """How far the weights move: `rate` is reached after `warm_up` of the steps and falls to a twentieth at the end."""
