@@ -1,7 +1,7 @@
-"""How right the built-in model is: held-out labelled sets, whole, and the NLI sets' own test rows, with 95 % intervals.
+"""How right the built-in models are: held-out labelled sets, and the NLI sets' own test rows, with 95 % intervals.
 
-Beside it its NLI scorer alone, on 1,000 rows a set, and on all rows embeddings of label hypotheses by those of
-all-MiniLM-L6-v2 and all-mpnet-base-v2 that are on this machine (`zerostart models add`).
+The NLI model with its embedding and by itself, the embedding by itself, and embeddings of label hypotheses by those of
+all-MiniLM-L6-v2 and all-mpnet-base-v2 that are on this machine (`zerostart models add`), all on the same rows.
 """
 
 import gzip
@@ -31,7 +31,6 @@ _RIVALS = ("sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers/all-
 _NLI_SETS = ("mnli.dev_matched", "snli.test")
 _RESAMPLES = 500
 _PAIRS_AT_A_TIME = 512
-_ROWS_OF_ONE_VIEW = 1000
 Statistic = Callable[[NDArray[np.intp]], float]
 
 
@@ -45,15 +44,16 @@ class _Set:
     multi_label: bool
 
 
-def accuracy() -> dict[str, Any]:
-    """Figures of every set and model; `[figure, low, high]`."""
+def accuracy(most_rows: int | None = None) -> dict[str, Any]:
+    """Figures of every set and model; `[figure, low, high]`. Of whole sets, or of `most_rows` of each."""
     found: dict[str, Any] = {}
     candidates: list[tuple[str, ScorerName | None]] = [(BUILTIN_MODEL_ID, None), (BUILTIN_MODEL_ID, "nli")]
-    candidates += [(model_id, None) for model_id in _RIVALS]
+    candidates += [(model_id, None) for model_id in (load_settings().shortlist_model, *_RIVALS)]
+    sets = [_sampled(_read(name), most_rows) for name in _SETS]
     for model_id, scorer in candidates:
         name = model_id if scorer is None else f"{model_id}, scorer={scorer}"
         try:
-            found[name] = {each: _measured(model_id, scorer, _rows(_read(each), scorer)) for each in _SETS}
+            found[name] = {each.name: _measured(model_id, scorer, each) for each in sets}
         except UnknownModel as error:
             print(f"{model_id} is left out: {error}", file=sys.stderr)
             continue
@@ -78,11 +78,10 @@ def _read(name: str) -> _Set:
     )
 
 
-def _rows(source: _Set, scorer: ScorerName | None) -> _Set:
-    """All rows; for one view of two, 1,000 of them."""
-    if scorer is None or len(source.texts) <= _ROWS_OF_ONE_VIEW:
+def _sampled(source: _Set, most_rows: int | None) -> _Set:
+    if most_rows is None or len(source.texts) <= most_rows:
         return source
-    chosen = np.random.default_rng(0).choice(len(source.texts), _ROWS_OF_ONE_VIEW, replace=False)
+    chosen = np.random.default_rng(0).choice(len(source.texts), most_rows, replace=False)
     return replace(
         source, texts=tuple(source.texts[row] for row in chosen), right=tuple(source.right[row] for row in chosen)
     )

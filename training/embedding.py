@@ -96,13 +96,6 @@ class Embedder(torch.nn.Module):
         mask = encoded["attention_mask"].unsqueeze(-1).float()
         return functional.normalize((hidden.float() * mask).sum(1) / mask.sum(1), dim=-1)
 
-    def freeze_lower_half(self) -> None:
-        """What the token embeddings and the first half of the layers know is kept; a step takes half the time."""
-        self.body.embeddings.requires_grad_(False)
-        layers = self.body.encoder.layer
-        for layer in layers[: len(layers) // 2]:
-            layer.requires_grad_(False)
-
     def sorted_forward(self, texts: list[str]) -> torch.Tensor:
         """The same in two batches by length, which pads less."""
         order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
@@ -114,17 +107,16 @@ class Embedder(torch.nn.Module):
 
 
 def train_embedding(base: Path, data: Path, out: Path, *, steps: int, seed: int, minutes: float) -> bool:
-    """Train the upper half, and write the tuned body to `out`; False if it was stopped before its end."""
+    """Train, and write the tuned body to `out`; False if it was stopped before its end."""
     torch.manual_seed(seed)
     model = Embedder(base)
-    model.freeze_lower_half()
     batches = embedding_batches(data, seed, steps)
 
     def loss_of(batch: EmbeddingBatch) -> torch.Tensor:
         cosines = model.sorted_forward(batch.texts) @ model(batch.hypotheses).T
         return -(batch.target * functional.log_softmax(cosines / TEMPERATURE, dim=1)).sum(1).mean()
 
-    done = train(model, batches, loss_of, Schedule(4e-5, average_steps=100), out / "checkpoint.pt", minutes)
+    done = train(model, batches, loss_of, Schedule(5e-5), out / "checkpoint.pt", minutes)
     model.body.save_pretrained(out)
     model.tokenizer.save_pretrained(out)
     return done

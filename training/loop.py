@@ -60,8 +60,7 @@ def train(
     checkpoint_s: float = 180,
 ) -> bool:
     """Train from the last checkpoint; leaves the averaged weights in the model. False if `minutes` ended it before."""
-    trained = [each for each in model.parameters() if each.requires_grad]
-    optimizer = torch.optim.AdamW(trained, schedule.rate, weight_decay=schedule.weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(model.parameters(), schedule.rate, weight_decay=schedule.weight_decay, fused=True)
     average = Average(model, schedule.average_steps)
     first = _resumed(checkpoint, model, optimizer, average)
     steps, started_s = len(batches), time.monotonic()
@@ -72,7 +71,7 @@ def train(
             group["lr"] = schedule.rate_at(step, steps)
         loss = loss_of(batches[step])
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         average.add(model, step)

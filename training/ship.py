@@ -13,7 +13,7 @@ from typing import Any
 from training.audit import hard_cases, shifts
 from training.corpus import CHOICE_SETS, LABELLED_ROWS, NLI_ROWS
 from zerostart import pipeline
-from zerostart.models.artefact import read_artefact, write_manifest
+from zerostart.models.artefact import Artefact, read_artefact, write_manifest
 from zerostart.models.conversion import convert
 from zerostart.models.local_artefacts import BUILTIN_FOLDER, BUILTIN_MODEL_ID, folder_name
 from zerostart.nli.classification import Classification
@@ -41,7 +41,7 @@ class BuiltIn:
 NLI = BuiltIn(BUILTIN_MODEL_ID, "Small English model for any topic (MiniLM-L6, 22M parameters).", "small.md")
 EMBEDDING = BuiltIn(
     "zerostart-embed-small",
-    "Embeds English texts and labels; ranks labels before an NLI model scores them.",
+    "Embeds English texts and labels: the second view of zerostart-zstc-small, and what shortlists rank by.",
     "embed.md",
 )
 
@@ -66,7 +66,7 @@ def ship(nli: Path, embedding: Path, blend: Path) -> None:
     write_manifest(folder, replace(read_artefact(folder).manifest, blend=Blend(**found)))
 
 
-def write_cards(data: Path, accuracy: dict[str, Any]) -> None:
+def write_cards(data: Path, accuracy: dict[str, Any], most_rows: int | None, share: float) -> None:
     """Fill in the cards of the built-in models: figures of `benchmarks accuracy`, an audit, sets and licences."""
     with pipeline() as classifier:
 
@@ -78,6 +78,8 @@ def write_cards(data: Path, accuracy: dict[str, Any]) -> None:
         cases, moved = hard_cases(classify), shifts(classify)
     values = {
         "figures": _figures(accuracy),
+        "rows": "Whole test sets" if most_rows is None else f"{most_rows} rows each",
+        "share": f"{share:.0%}",
         "nli_figures": _table(
             ("set", "accuracy"),
             [(_NLI_NAMES[name], _interval(each["accuracy"])) for name, each in accuracy["nli"].items()],
@@ -109,7 +111,7 @@ def write_cards(data: Path, accuracy: dict[str, Any]) -> None:
         write_manifest(folder, read_artefact(folder).manifest)
 
 
-def _artefact(own: BuiltIn) -> Any:
+def _artefact(own: BuiltIn) -> Artefact:
     return read_artefact(BUILTIN_FOLDER / folder_name(own.model_id))
 
 

@@ -40,7 +40,7 @@ def ignored(_texts: int) -> None:
 def asked(
     ask: Ask, own: Sequence[str], labels: CandidateLabels = LABELS, template: str = PLANTED, multi: bool = False
 ) -> Scored:
-    return score(ask, own, Question(labels, HypothesisTemplate(template), multi), ignored)
+    return score(ask, own, Question(labels, HypothesisTemplate(template), multi, "nli"), ignored)
 
 
 def labelled(own: Sequence[str], right: Sequence[int], labels: CandidateLabels = LABELS) -> LabelledRows:

@@ -18,7 +18,7 @@ from zerostart.nli.template import HypothesisTemplate
 from zerostart.services.evaluation import Evaluation, Side, compare, evaluate, texts_to_ask
 
 SUBJECT = Subject("made.csv", "fake", "2026-01-01T00:00:00+00:00", "zerostart-zstc-small", "1")
-QUESTION = Question(LABELS, HypothesisTemplate())
+QUESTION = Question(LABELS, HypothesisTemplate(), scorer="nli")  # what is planted was planted with it
 
 
 @pytest.fixture(scope="module")
@@ -179,9 +179,12 @@ def test_two_templates_are_compared_on_the_same_rows(ask: Ask, planted: Labelled
     assert document["sides"][1]["figures"]["accuracy"]["value"] == pytest.approx(0.9)
     same = compare(SUBJECT, planted, (default, default), ignored)
     assert same["verdict"] == "undecided"
-    profile = Profile(tuple(ProfileLabel(each.name, each.name) for each in LABELS), HypothesisTemplate(PLANTED))
+    profile = Profile(
+        tuple(ProfileLabel(each.name, each.name) for each in LABELS), HypothesisTemplate(PLANTED), scorer="nli"
+    )
     with fake_model(tmp_path, profile) as by_profile:
-        profiled = compare(SUBJECT, planted, (better, Side("C", by_profile, QUESTION)), ignored)
+        side = Side("C", by_profile, replace(QUESTION, scorer=None))
+        profiled = compare(SUBJECT, planted, (better, side), ignored)
     assert profiled["sides"][0]["figures"] == profiled["sides"][1]["figures"], "the profile words the question"
 
 

@@ -6,7 +6,7 @@ from tests.tiny_models import edit_manifest, weightless_artefact
 from zerostart.errors import InvalidArtefact, InvalidInput, UnknownModel
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID, LocalArtefacts
 
-BUILT_IN = ["sentence-transformers/all-MiniLM-L6-v2", BUILTIN_MODEL_ID]
+BUILT_IN = ["zerostart-embed-small", BUILTIN_MODEL_ID]
 
 
 def test_the_built_in_model_is_there_without_a_models_folder(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_a_model_of_an_owner_is_found_and_listed(tmp_path: Path) -> None:
 def test_the_models_folder_comes_before_the_built_in_models(tmp_path: Path) -> None:
     weightless_artefact(tmp_path / BUILTIN_MODEL_ID, BUILTIN_MODEL_ID, revision="my own")
     assert LocalArtefacts(tmp_path).find(BUILTIN_MODEL_ID).manifest.revision == "my own"
-    assert [each.manifest.revision for each in LocalArtefacts(tmp_path).list()] == ["1", "my own"]
+    assert [each.manifest.revision for each in LocalArtefacts(tmp_path).list()] == ["2", "my own"]
 
 
 def test_an_unknown_model_says_what_is_here_and_how_to_get_it(tmp_path: Path) -> None:

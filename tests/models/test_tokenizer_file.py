@@ -37,7 +37,7 @@ ODD_TEXTS = (
 
 def train(folder: Path, name: str, special: dict[str, Any]) -> SentencePieceProcessor:
     """A tiny SentencePiece model in `folder`, and the processor that is the reference."""
-    (folder / "corpus.txt").write_text("\n".join([*ODD_TEXTS[:-1]] * 4))
+    (folder / "corpus.txt").write_text("\n".join([*ODD_TEXTS[:-1]] * 4), "utf-8")
     SentencePieceTrainer.train(
         input=str(folder / "corpus.txt"),
         model_prefix=str(folder / "trained"),

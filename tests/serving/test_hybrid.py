@@ -20,7 +20,7 @@ from zerostart.serving.bulk import BulkClassifier
 from zerostart.serving.classifier import Classifier
 from zerostart.settings import Settings
 
-EMBEDDER = "sentence-transformers/all-MiniLM-L6-v2"
+EMBEDDER = "zerostart-embed-small"
 LABELS = ["travel", "cooking", "finance", "health", "sport"]
 BLEND = Blend(EMBEDDER, 0.5, 1.0, 0.4, 0.8, -0.2)
 

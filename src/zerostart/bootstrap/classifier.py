@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from zerostart.engines.base import Engine, EngineOptions
@@ -35,7 +36,11 @@ def build_classifier(
 
     Raises UnknownModel, InvalidArtefact, MissingExtra or InvalidSettings, InvalidInput for another model's profile.
     """
-    artefact, scorer, engine = _load(settings, model_id, profile)
+    artefact = LocalArtefacts(settings.models_folder).find(model_id)
+    ranker = _ranker(settings, artefact, build_classifier)
+    if ranker is not None and artefact.manifest.blend is not None:
+        ranker = _begun(ranker)  # nearly every request needs it
+    scorer, engine = _load(settings, artefact, profile)
     batcher = Batcher(
         engine,
         scorer.tokenizer.batch,
@@ -43,15 +48,16 @@ def build_classifier(
         limits=BatchLimits(settings.max_batch_tokens, settings.max_queued_pairs),
         on_batch=on_batch,
     )
-    classifier = Classifier(artefact, scorer, batcher, _ranker(settings, artefact, build_classifier), profile)
+    classifier = Classifier(artefact, scorer, batcher, ranker, profile)
     if artefact.manifest.blend is not None:
-        classifier.loaded_ranker()  # nearly every request needs it
+        classifier.loaded_ranker()
     return classifier
 
 
 def build_bulk_classifier(settings: Settings, model_id: str, profile: Profile | None = None) -> BulkClassifier:
     """The same for a job. Raises the same."""
-    artefact, scorer, engine = _load(settings, model_id, profile, frugal=True)
+    artefact = LocalArtefacts(settings.models_folder).find(model_id)
+    scorer, engine = _load(settings, artefact, profile, frugal=True)
     ranker = _ranker(settings, artefact, build_bulk_classifier)
     return BulkClassifier(artefact, scorer, engine, settings.max_batch_tokens, ranker, profile)
 
@@ -76,10 +82,17 @@ def ranking_model(settings: Settings, artefact: Artefact) -> str:
     return blend.embedding_model if blend is not None else settings.shortlist_model
 
 
+def _begun(load: Callable[[], C]) -> Callable[[], C]:
+    """The same, that loads from now on in a thread of its own: two models take the time of one."""
+    pool = ThreadPoolExecutor(1, "load")
+    loaded = pool.submit(load)
+    pool.shutdown(wait=False)
+    return loaded.result
+
+
 def _load(
-    settings: Settings, model_id: str, profile: Profile | None, *, frugal: bool = False
-) -> tuple[Artefact, Scorer, Engine]:
-    artefact = LocalArtefacts(settings.models_folder).find(model_id)
+    settings: Settings, artefact: Artefact, profile: Profile | None, *, frugal: bool = False
+) -> tuple[Scorer, Engine]:
     verify(artefact)
     if profile is not None:
         _check_profile(profile, artefact)
@@ -89,7 +102,7 @@ def _load(
     engine = load_engine(name, artefact.folder, scorer.columns, options)
     # A model that cannot compute fails here, and not at its first request.
     engine.logits(scorer.tokenizer.batch([PLAIN_PAIR]))
-    return artefact, scorer, engine
+    return scorer, engine
 
 
 def _check_profile(profile: Profile, artefact: Artefact) -> None:

@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ _LEAST_WEIGHTS_TO_ROUND = 65536
 _INT8_GROUP = 64
 # Compiled kernels that are kept, of 5,000 by default; a job's batches have few shapes, and 128 cost it no time
 _FRUGAL_KERNELS = 128
+_bindings = Lock()
 
 
 class OpenVinoEngine:
@@ -96,7 +98,8 @@ def _initialise_bindings() -> None:
     Two threads that do it together deadlock: one holds the lock of a C++ static and waits for Python's, the other the
     other way round.
     """
-    openvino.Tensor(np.zeros((1, 1), dtype=np.int64), shared_memory=True).get_element_type().to_dtype()
+    with _bindings:
+        openvino.Tensor(np.zeros((1, 1), dtype=np.int64), shared_memory=True).get_element_type().to_dtype()
 
 
 def _share_indexes(model: Any) -> None:
