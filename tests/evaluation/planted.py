@@ -10,6 +10,7 @@ from zerostart.bootstrap.classifier import build_bulk_classifier
 from zerostart.evaluation.rows import LabelledRows
 from zerostart.evaluation.scoring import Ask, Question, Scored, in_process, score
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
+from zerostart.nli.classification import ScorerName
 from zerostart.nli.labels import CandidateLabels, parse_labels
 from zerostart.nli.profile import Profile
 from zerostart.nli.template import HypothesisTemplate
@@ -38,9 +39,14 @@ def ignored(_texts: int) -> None:
 
 
 def asked(
-    ask: Ask, own: Sequence[str], labels: CandidateLabels = LABELS, template: str = PLANTED, multi: bool = False
+    ask: Ask,
+    own: Sequence[str],
+    labels: CandidateLabels = LABELS,
+    template: str = PLANTED,
+    multi: bool = False,
+    scorer: ScorerName | None = None,
 ) -> Scored:
-    return score(ask, own, Question(labels, HypothesisTemplate(template), multi, "nli"), ignored)
+    return score(ask, own, Question(labels, HypothesisTemplate(template), multi, scorer), ignored)
 
 
 def labelled(own: Sequence[str], right: Sequence[int], labels: CandidateLabels = LABELS) -> LabelledRows:

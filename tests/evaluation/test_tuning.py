@@ -31,7 +31,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
 def planted(ask: Ask) -> LabelledRows:
     """Labels that are the fake engine's answers to one template, but for a tenth."""
     own = texts(240)
-    right = asked(ask, own).best.copy()
+    right = asked(ask, own, scorer="nli").best.copy()
     right[::10] = (right[::10] + 1) % len(LABELS)
     return labelled(own, list(right))
 
@@ -74,7 +74,7 @@ def test_the_wording_that_fits_is_found(ask: Ask) -> None:
     worded = parse_labels(
         {"travel": "journeys and trips", "cooking": "cooking", "finance": "money", "health": "health"}
     )
-    rows = labelled(own, list(asked(ask, own, worded, "This example is {}.").best))
+    rows = labelled(own, list(asked(ask, own, worded, "This example is {}.", scorer="nli").best))
     offered = {"travel": ("going places", "journeys and trips"), "finance": ("money", "banks")}
     profile = evaluate(SUBJECT, rows, QUESTION, ask, ignored, Wishes(wordings=offered)).profile
     assert profile is not None
@@ -103,7 +103,7 @@ def test_fifty_rows_are_needed_and_two_hundred_are_better(ask: Ask, planted: Lab
 
 def test_a_wanted_accuracy_is_reached_by_what_is_not_unsure(ask: Ask) -> None:
     own = texts(1500)
-    scored = asked(ask, own, template="This example is {}.")
+    scored = asked(ask, own, template="This example is {}.", scorer="nli")
     # Right as often as the scores say.
     dice = np.random.default_rng(0).random((len(own), 1))
     right = (dice < scored.scores.cumsum(axis=1)).argmax(axis=1)
@@ -123,7 +123,7 @@ def test_a_wanted_accuracy_is_reached_by_what_is_not_unsure(ask: Ask) -> None:
 
 def test_rows_that_were_mislabelled_are_the_suspects(ask: Ask) -> None:
     own = texts(300)
-    scored = asked(ask, own)
+    scored = asked(ask, own, scorer="nli")
     right = scored.best.copy()
     certain = [row for row in range(300) if scored.scores[row].max() > 0.8][:12]
     assert len(certain) == 12
@@ -139,7 +139,7 @@ def test_rows_that_were_mislabelled_are_the_suspects(ask: Ask) -> None:
 
 def test_several_labels_a_text(ask: Ask) -> None:
     own = texts(300)
-    scored = asked(ask, own, multi=True)
+    scored = asked(ask, own, multi=True, scorer="nli")
     rows = LabelledRows(own, tuple(range(1, 301)), LABELS, scored.scores > np.array([0.3, 0.5, 0.6, 0.8]), True)
     wishes = Wishes(templates=(PLANTED,))
     found = evaluate(SUBJECT, rows, replace(QUESTION, multi_label=True), ask, ignored, wishes)
