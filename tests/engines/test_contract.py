@@ -1,5 +1,6 @@
 """One contract for every engine, on the built-in model."""
 
+import locale
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -224,3 +225,12 @@ def test_a_pair_s_logits_are_the_same_to_the_bit_in_every_batch_of_its_length(en
     for _ in range(20):
         rows = chooser.permutation(24)[: chooser.integers(1, 25)].tolist()
         assert np.array_equal(engine.logits(joined(rows)), alone[rows])
+
+
+def test_models_that_load_at_once_leave_the_locale_as_it_was() -> None:
+    """OpenVINO sets it to C while it reads a model: the encoding of files would be ASCII afterwards."""
+    before = locale.setlocale(locale.LC_CTYPE)
+    with ThreadPoolExecutor(4) as pool:
+        for engine in pool.map(lambda _: load_engine("openvino", BUILTIN, CLASSES, OPTIONS), range(8)):
+            engine.close()
+    assert locale.setlocale(locale.LC_CTYPE) == before

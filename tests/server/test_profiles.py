@@ -28,7 +28,7 @@ LABELS = (
     ProfileLabel("money", "money and banks"),
 )
 PROFILE = Profile(LABELS, HypothesisTemplate("It says {}."), temperature=1.5, unsure_below=0.45, model_id=BUILTIN)
-MULTI = Profile(LABELS, HypothesisTemplate("It says {}."), multi_label=True)
+MULTI = Profile(LABELS, HypothesisTemplate("It says {}."), multi_label=True, scorer="nli")
 NAMES = [label.name for label in LABELS]
 
 

@@ -334,14 +334,15 @@ def test_output_is_the_same_after_twenty_kills_of_workers_and_server(home: Path,
     """Real engine: the bytes are those of an undisturbed run, whatever was killed when."""
     content = lines(records(2500)) + b"{broken\n" + lines(records(2500, seed=2))
     chosen = random.Random(7)
+    asked = {"ZEROSTART_ERRORS": "collect", "ZEROSTART_SCORER": "nli"}  # one model to load after each kill
     server = ServerProcess(home, ZEROSTART_DATABASE_URL=own_database_url)
     try:
         prepare(server)
         for name in ("calm", "stormy"):
             put(server, f"{name}/in/a.jsonl", content)
-        create(server, "calm", InstanceCount=2, Environment={"ZEROSTART_ERRORS": "collect"})
+        create(server, "calm", InstanceCount=2, Environment=asked)
         assert ended(server, "calm", 120)["TransformJobStatus"] == "Completed"
-        create(server, "stormy", InstanceCount=2, Environment={"ZEROSTART_ERRORS": "collect"})
+        create(server, "stormy", InstanceCount=2, Environment=asked)
         kills = 0
         while kills < 20:
             time.sleep(chosen.uniform(0.2, 2.0))
@@ -473,8 +474,8 @@ def test_an_estimate_before_the_start_tries_the_first_records(server: ServerProc
     assert status == 200, found
     assert found["files"] == 2
     assert found["records"] == pytest.approx(8101, rel=0.05)
-    assert found["records_per_s"] > 100
-    assert 0 < found["seconds"] < 60
+    assert found["seconds"] > 0
+    assert 1 / 3 < found["seconds"] / (found["records"] / found["records_per_s"]) < 3
     assert "not valid JSON" in found["first"][0]["error"]
     assert [each["output"]["sequence"] for each in found["first"][1:]] == [each["inputs"] for each in records(4)]
     status, refused = asked_estimate(server, ModelName="nobody")

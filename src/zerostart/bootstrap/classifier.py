@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from zerostart.engines.base import Engine, EngineOptions
@@ -38,8 +37,6 @@ def build_classifier(
     """
     artefact = LocalArtefacts(settings.models_folder).find(model_id)
     ranker = _ranker(settings, artefact, build_classifier)
-    if ranker is not None and artefact.manifest.blend is not None:
-        ranker = _begun(ranker)  # nearly every request needs it
     scorer, engine = _load(settings, artefact, profile)
     batcher = Batcher(
         engine,
@@ -50,7 +47,7 @@ def build_classifier(
     )
     classifier = Classifier(artefact, scorer, batcher, ranker, profile)
     if artefact.manifest.blend is not None:
-        classifier.loaded_ranker()
+        classifier.loaded_ranker()  # nearly every request needs it
     return classifier
 
 
@@ -80,14 +77,6 @@ def ranking_model(settings: Settings, artefact: Artefact) -> str:
     """The id of the embedding model that ranks labels for an NLI model."""
     blend = artefact.manifest.blend
     return blend.embedding_model if blend is not None else settings.shortlist_model
-
-
-def _begun(load: Callable[[], C]) -> Callable[[], C]:
-    """The same, that loads from now on in a thread of its own: two models take the time of one."""
-    pool = ThreadPoolExecutor(1, "load")
-    loaded = pool.submit(load)
-    pool.shutdown(wait=False)
-    return loaded.result
 
 
 def _load(

@@ -25,7 +25,9 @@ _LEAST_WEIGHTS_TO_ROUND = 65536
 _INT8_GROUP = 64
 # Compiled kernels that are kept, of 5,000 by default; a job's batches have few shapes, and 128 cost it no time
 _FRUGAL_KERNELS = 128
-_bindings = Lock()
+# OpenVINO sets the locale of the process to C while it reads a model, and back: two at once leave it there, and with it
+# the encoding of every file that is opened afterwards.
+_loading = Lock()
 
 
 class OpenVinoEngine:
@@ -85,11 +87,12 @@ def load(folder: Path, classes: int, options: EngineOptions) -> OpenVinoEngine:
         properties["CPU_RUNTIME_CACHE_CAPACITY"] = _FRUGAL_KERNELS
     if options.cache_folder is not None:
         properties["CACHE_DIR"] = str(options.cache_folder)
-    model = core.read_model(folder / "model.onnx")
-    _share_indexes(model)
-    if precision == "int8":
-        _round_weights(model)
-    return OpenVinoEngine(core.compile_model(model, "CPU", properties), precision, streams)
+    with _loading:
+        model = core.read_model(folder / "model.onnx")
+        _share_indexes(model)
+        if precision == "int8":
+            _round_weights(model)
+        return OpenVinoEngine(core.compile_model(model, "CPU", properties), precision, streams)
 
 
 def _initialise_bindings() -> None:
@@ -98,8 +101,7 @@ def _initialise_bindings() -> None:
     Two threads that do it together deadlock: one holds the lock of a C++ static and waits for Python's, the other the
     other way round.
     """
-    with _bindings:
-        openvino.Tensor(np.zeros((1, 1), dtype=np.int64), shared_memory=True).get_element_type().to_dtype()
+    openvino.Tensor(np.zeros((1, 1), dtype=np.int64), shared_memory=True).get_element_type().to_dtype()
 
 
 def _share_indexes(model: Any) -> None:
