@@ -79,7 +79,7 @@ def create(server: ServerProcess, name: str, **asked: Any) -> None:
     )
 
 
-def ended(server: ServerProcess, name: str, timeout_s: float = 60) -> dict[str, Any]:
+def ended(server: ServerProcess, name: str, timeout_s: float = 120) -> dict[str, Any]:
     client = server.sagemaker()
 
     def look() -> Any:
