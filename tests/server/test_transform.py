@@ -330,6 +330,7 @@ def test_parts_that_a_killed_server_left_are_removed_at_the_next_start(home: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_output_is_the_same_after_twenty_kills_of_workers_and_server(home: Path, own_database_url: str) -> None:
     """Real engine: the bytes are those of an undisturbed run, whatever was killed when."""
     content = lines(records(2500)) + b"{broken\n" + lines(records(2500, seed=2))
