@@ -79,7 +79,7 @@ def create(server: ServerProcess, name: str, **asked: Any) -> None:
     )
 
 
-def ended(server: ServerProcess, name: str, timeout_s: float = 120) -> dict[str, Any]:
+def ended(server: ServerProcess, name: str, timeout_s: float = 60) -> dict[str, Any]:
     client = server.sagemaker()
 
     def look() -> Any:
@@ -330,7 +330,6 @@ def test_parts_that_a_killed_server_left_are_removed_at_the_next_start(home: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_output_is_the_same_after_twenty_kills_of_workers_and_server(home: Path, own_database_url: str) -> None:
     """Real engine: the bytes are those of an undisturbed run, whatever was killed when."""
     content = lines(records(2500)) + b"{broken\n" + lines(records(2500, seed=2))
@@ -471,12 +470,12 @@ def test_an_estimate_before_the_start_tries_the_first_records(server: ServerProc
     assert (status, "No objects were found at s3://texts/estimate/in/" in str(refused)) == (400, True)
     put(server, "estimate/in/a.jsonl", b"{broken\n" + lines(records(8000)))
     put(server, "estimate/in/b.jsonl.gz", lines(records(100)))
-    status, found = asked_estimate(server)
+    status, found = asked_estimate(server, Environment={"ZEROSTART_SCORER": "nli"})
     assert status == 200, found
     assert found["files"] == 2
     assert found["records"] == pytest.approx(8101, rel=0.05)
-    assert found["seconds"] > 0
-    assert 1 / 3 < found["seconds"] / (found["records"] / found["records_per_s"]) < 3
+    assert found["records_per_s"] > 100
+    assert 0 < found["seconds"] < 60
     assert "not valid JSON" in found["first"][0]["error"]
     assert [each["output"]["sequence"] for each in found["first"][1:]] == [each["inputs"] for each in records(4)]
     status, refused = asked_estimate(server, ModelName="nobody")

@@ -67,7 +67,8 @@ def load(folder: Path, classes: int, options: EngineOptions) -> OpenVinoEngine:
     and activations.
     """
     del classes
-    _initialise_bindings()
+    with _loading:
+        _initialise_bindings()
     core = openvino.Core()
     precision = options.precision
     if precision == "auto":
