@@ -44,12 +44,26 @@ def code_of(call: Callable[[], object]) -> tuple[str, int]:
     return caught.value.response["Error"]["Code"], caught.value.response["ResponseMetadata"]["HTTPStatusCode"]
 
 
+def test_a_bucket_that_exists_is_an_error_but_in_us_east_1_and_keeps_its_objects(
+    server: ServerProcess, home: Path
+) -> None:
+    """As on AWS; two programs of one user may make their default bucket at once there."""
+    client = server.s3()
+    client.create_bucket(Bucket="mine")
+    client.put_object(Bucket="mine", Key="k", Body=b"kept")
+    assert client.create_bucket(Bucket="mine")["Location"] == "/mine"
+    assert client.get_object(Bucket="mine", Key="k")["Body"].read() == b"kept"
+    with ServerProcess(home / "elsewhere", ZEROSTART_REGION="eu-west-1") as elsewhere:
+        client = elsewhere.s3()
+        client.create_bucket(Bucket="mine")
+        assert code_of(lambda: client.create_bucket(Bucket="mine")) == ("BucketAlreadyOwnedByYou", 409)
+
+
 def test_buckets(server: ServerProcess) -> None:
     client = server.s3()
     client.create_bucket(Bucket="one")
     client.create_bucket(Bucket="two")
     assert [each["Name"] for each in client.list_buckets()["Buckets"]] == ["one", "two"]
-    assert code_of(lambda: client.create_bucket(Bucket="one")) == ("BucketAlreadyOwnedByYou", 409)
     assert code_of(lambda: client.create_bucket(Bucket="Not_A_Bucket")) == ("InvalidBucketName", 400)
     assert client.head_bucket(Bucket="one")["ResponseMetadata"]["HTTPStatusCode"] == 200
     assert code_of(lambda: client.head_bucket(Bucket="three")) == ("404", 404)

@@ -70,7 +70,7 @@ class InvocationService:
                 raise
             except (InstanceLost, Overloaded) as error:
                 failure = error
-                if not self._others(invocation, tried):
+                if not self._may_ask_again(invocation, tried):
                     break
         assert failure is not None  # noqa: S101 - an instance is added to `tried` only before it fails or answers
         raise failure
@@ -91,11 +91,12 @@ class InvocationService:
                 )
             return InvocationResult(reply, instance.spec.variant, time.monotonic() - started_s)
 
-    def _others(self, invocation: Invocation, tried: list[str]) -> bool:
-        """Whether an instance is left that was not tried."""
-        return any(
+    def _may_ask_again(self, invocation: Invocation, tried: list[str]) -> bool:
+        """Whether an instance is left that was not tried, or the endpoint was deleted meanwhile, which is then said."""
+        variants = self._router.variants(invocation.endpoint)
+        return not variants or any(
             instance.id not in tried
-            for variant in self._router.variants(invocation.endpoint)
+            for variant in variants
             if invocation.target_variant in {None, variant.name}
             for instance in variant.instances
         )

@@ -113,13 +113,16 @@ class S3Operations:
         return xml_response("ListAllMyBucketsResult", {"Owner": _OWNER, "Buckets": {"Bucket": buckets}})
 
     async def create_bucket(self, call: Call) -> Response:
-        """CreateBucket."""
+        """CreateBucket. One that exists is an error, but in us-east-1, as on AWS: SDKs that make their bucket at once
+        with others of the same account rely on it.
+        """
         self._writable(call.bucket)
         await call.body.whole(_XML_BYTES)
         try:
             await run_in_threadpool(self._store.create_bucket, call.bucket)
         except AlreadyExists:
-            raise
+            if self._region != "us-east-1":
+                raise
         except InvalidInput as error:
             raise S3Error("InvalidBucketName", str(error)) from error
         return Response(headers={"Location": f"/{call.bucket}"})
