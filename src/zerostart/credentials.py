@@ -7,6 +7,8 @@ by the next one, and the program that revokes it needs no server.
 import configparser
 import contextlib
 import fcntl
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -155,6 +157,17 @@ def ensure_credentials(path: Path) -> AccessKey:
     with written_beside(path, content) as temporary, contextlib.suppress(FileExistsError):
         os.link(temporary, path)  # whole or not at all, and never over an existing file
     return read_credentials(path)
+
+
+def bearer_key(header: str, keys: Mapping[str, AccessKey]) -> AccessKey | None:
+    """The key whose secret an Authorization header bears, None for another; how alike they are takes no other time."""
+    given = hashlib.sha256(header.removeprefix("Bearer ").strip().encode()).digest()
+    found = [
+        key
+        for key in keys.values()
+        if hmac.compare_digest(hashlib.sha256(key.secret_access_key.encode()).digest(), given)
+    ]
+    return found[0] if found else None
 
 
 def client_key(path: Path, environment: Mapping[str, str] | None = None) -> AccessKey:

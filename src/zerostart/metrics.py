@@ -107,6 +107,11 @@ class ControlPlaneMetrics:
             registry=own,
         )
 
+    def record_answer(self, endpoint: str, variant: str, model_latency_s: float, total_s: float) -> None:
+        """What an invocation took that an instance answered, `total_s` from its arrival."""
+        self.model_latency.labels(endpoint, variant).observe(model_latency_s)
+        self.overhead_latency.labels(endpoint, variant).observe(max(0.0, total_s - model_latency_s))
+
     def exposition(self, instances: Iterable[tuple[Mapping[str, str], str]]) -> bytes:
         """All of it, with the metrics of `instances`: for each, labels to add and its own text form."""
         merged = _Merged(instances)

@@ -64,9 +64,9 @@ def long_pair(tokens: int, value: int = 1) -> EncodedPair:
     return pair(*[value] * tokens)
 
 
-def assemble(pairs: "list[EncodedPair] | tuple[EncodedPair, ...] | object") -> EncodedBatch:
+def assemble(pairs: "list[EncodedPair] | tuple[EncodedPair, ...] | object", width: int = 0) -> EncodedBatch:
     rows = [np.concatenate([each.premise, each.hypothesis]) for each in cast("list[EncodedPair]", pairs)]
-    ids = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
+    ids = np.zeros((len(rows), max(width, *map(len, rows))), dtype=np.int64)
     mask = np.zeros_like(ids)
     for row, tokens in enumerate(rows):
         ids[row, : len(tokens)] = tokens

@@ -21,6 +21,7 @@ from zerostart.services.arn import Arns
 from zerostart.services.async_invocation import AsyncInvocationService
 from zerostart.services.batch import BatchService
 from zerostart.services.clean_up import CleanUpService
+from zerostart.services.decision import DecisionService
 from zerostart.services.deployment import DeploymentService
 from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
@@ -69,6 +70,7 @@ class ServerParts:
     deployments: DeploymentService
     redeployments: RedeploymentService
     invocations: InvocationService
+    decisions: DecisionService
     async_invocations: AsyncInvocationService
     transform_jobs: TransformJobService
     batches: BatchService
@@ -185,6 +187,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
         deployments=deployments,
         redeployments=RedeploymentService(deployments, models, endpoint_configs, endpoints),
         invocations=invocations,
+        decisions=DecisionService(invocations, router, database, arns, settings.max_queued_pairs),
         async_invocations=AsyncInvocationService(database, store, invocations, router, settings.max_body_bytes),
         transform_jobs=transform_jobs,
         batches=BatchService(models, transform_jobs, store),

@@ -18,6 +18,7 @@ class ClassificationRequest:
 
     `shortlist` is how many labels of a text the NLI model scores, the best by an embedding; "auto" decides by their
     number, None is all. `scorer` is whether an embedding has a say in the scores; None leaves it to the model.
+    `reproducible` scores are the same to the bit whatever else the model is asked at the time.
     """
 
     texts: tuple[str, ...]
@@ -27,6 +28,7 @@ class ClassificationRequest:
     long_text: LongText = "truncate"
     shortlist: int | Literal["auto"] | None = None
     scorer: ScorerName | None = None
+    reproducible: bool = False
 
     @property
     def pairs(self) -> int:

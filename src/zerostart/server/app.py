@@ -26,6 +26,7 @@ from zerostart.server.aws.s3.gateway import S3Gateway
 from zerostart.server.aws.s3.operations import S3Operations
 from zerostart.server.aws.service_model import service_model
 from zerostart.server.aws.sigv4 import AuthenticationError
+from zerostart.server.decisions.face import DecisionsFace
 from zerostart.server.jobs import job_routes
 from zerostart.server.solutions import solution_routes
 from zerostart.server.upkeep import upkeep_routes
@@ -50,6 +51,7 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate, web
     query_api = QueryApi(settings.region)
     uses = KeyUses(settings.key_uses_path)
     edge = AwsEdge(control_plane, runtime, query_api, keys, uses, gate, metrics, settings.max_body_bytes)
+    decisions = DecisionsFace(parts.decisions, keys, uses, gate, metrics, settings.max_body_bytes)
     web = WebFace(parts, keys, uses, gate, metrics, web_hosts)
 
     async def ping(_request: Request) -> Response:
@@ -93,12 +95,14 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate, web
             return await web.refuse(request, error)
         message = (
             f"{request.method} {request.url.path[:200]} is not served. Zerostart answers SageMaker's API (POST / with "
-            "X-Amz-Target, POST /endpoints/NAME/invocations), GET /ping and GET /metrics."
+            "X-Amz-Target, POST /endpoints/NAME/invocations), the Decisions API (POST /v1/decisions), GET /ping and "
+            "GET /metrics."
         )
         return JSONResponse({"message": message}, 404)
 
     routes = [
         *edge.routes(),
+        *decisions.routes(),
         Route("/ping", ping, methods=["GET"]),
         Route("/metrics", expose, methods=["GET"]),
         *job_routes(parts.transform_jobs, parts.arns, edge),

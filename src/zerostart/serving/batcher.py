@@ -5,6 +5,10 @@ tokens (pairs x padded length). It holds the request whose turn it is; other req
 it. Turns go by tokens served (fair queueing, Demers et al. 1989,
 https://dl.acm.org/doi/10.1145/75247.75248): each request that waits is owed an equal share, so one of ten pairs does
 not wait for one of ten thousand, and one that was served in part is not overtaken for ever.
+
+Padding changes the last digits of a row, so that these depend on who else asks at the time. A request that has to be
+answered the same to the bit gives the width of each pair: it is computed in batches of that width alone
+(docs/decisions/0015-scores-depend-on-the-pair.md).
 """
 
 import threading
@@ -31,7 +35,8 @@ _LEAST_FILL = 0.75
 # A pair that any model can compute.
 PLAIN_PAIR = EncodedPair(np.ones(1, dtype=np.int64), np.ones(1, dtype=np.int64))
 
-Assemble = Callable[[Sequence[EncodedPair]], EncodedBatch]
+# Pairs, and the width that they are padded to; 0 is that of the longest.
+Assemble = Callable[[Sequence[EncodedPair], int], EncodedBatch]
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,14 @@ class BatchLimits:
 
 @dataclass(eq=False)
 class _Entry:
-    """A request in the queue. `order` has its pairs' positions, longest first; those from `taken` on still wait."""
+    """A request in the queue. `order` has its pairs' positions, longest first; those from `taken` on still wait.
+
+    `lengths` are their content tokens, or the widths that they are padded to where these are `fixed`.
+    """
 
     pairs: Sequence[EncodedPair]
+    lengths: Sequence[int]
+    fixed: bool
     order: Sequence[int]
     turn: float
     arrived_s: float
@@ -60,15 +70,15 @@ class _Entry:
         return len(self.order) - self.taken
 
     @property
-    def next_tokens(self) -> int:
-        return self.pairs[self.order[self.taken]].content_tokens
+    def next_length(self) -> int:
+        return self.lengths[self.order[self.taken]]
 
     def take(self, room: int, longest: int, shortest: int) -> list[int]:
-        """Take up to `room` of the pairs that are next, if they have `shortest` to `longest` content tokens."""
+        """Take up to `room` of the pairs that are next, if their lengths are `shortest` to `longest`."""
         end = self.taken
-        if room and self.next_tokens <= longest:
+        if room and self.next_length <= longest:
             last = min(self.taken + room, len(self.order))
-            while end < last and self.pairs[self.order[end]].content_tokens >= shortest:
+            while end < last and self.lengths[self.order[end]] >= shortest:
                 end += 1
         positions = list(self.order[self.taken : end])
         self.taken = end
@@ -76,6 +86,14 @@ class _Entry:
 
 
 _Part = tuple[_Entry, list[int]]
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """What is computed next: parts of requests, and the width that they are padded to; 0 is that of the longest."""
+
+    parts: list[_Part]
+    width: int = 0
 
 
 class Batcher:
@@ -128,15 +146,19 @@ class Batcher:
                 "send fewer texts or labels at a time."
             )
 
-    def submit(self, pairs: Sequence[EncodedPair]) -> "Future[Logits]":
+    def submit(self, pairs: Sequence[EncodedPair], widths: Sequence[int] | None = None) -> "Future[Logits]":
         """Queue one request; the future gives logits of shape (pairs, classes). Cancel it to drop what still waits.
+
+        With `widths` each pair is padded to its own, in batches of that width alone: its row is the same to the bit
+        whatever else is asked.
 
         Raises Overloaded when the queue is full, BodyTooLarge when the request could never fit, and the engine's
         failure once there is one.
         """
         limit = self._limits.max_queued_pairs
         self.check_size(len(pairs))
-        order = sorted(range(len(pairs)), key=lambda i: -pairs[i].content_tokens)
+        lengths = [pair.content_tokens for pair in pairs] if widths is None else widths
+        order = sorted(range(len(pairs)), key=lambda i: -lengths[i])
         with self._changed:
             if self._failure is not None:
                 raise self._failure
@@ -144,7 +166,7 @@ class Batcher:
                 raise EngineFailure("The classifier was closed.")
             if (queued := self._queued_pairs()) + len(pairs) > limit:
                 raise Overloaded(f"{queued} pairs wait and the limit is {limit}: try again in a moment.")
-            entry = _Entry(pairs, order, self._virtual_time, time.monotonic())
+            entry = _Entry(pairs, lengths, widths is not None, order, self._virtual_time, time.monotonic())
             if not pairs:
                 entry.future.set_result(np.empty((0, 0), dtype=np.float32))
                 return entry.future
@@ -167,22 +189,22 @@ class Batcher:
 
     def _serve(self) -> None:
         try:
-            while (parts := self._next_batch()) is not None:
-                self._compute(parts)
+            while (cut := self._next_batch()) is not None:
+                self._compute(cut)
         except BaseException as error:
             self._break(error)
             raise
 
-    def _next_batch(self) -> list[_Part] | None:
+    def _next_batch(self) -> _Cut | None:
         """Wait for work and take a batch of it; None when the batcher was closed or has failed."""
         with self._changed:
             while not self._closed and self._failure is None:
                 self._drop_cancelled()
                 if self._entries:
-                    parts = self._cut()
+                    cut = self._cut()
                     if self._entries:
                         self._changed.notify()
-                    return parts
+                    return cut
                 self._idle_streams += 1
                 self._changed.wait()
                 self._idle_streams -= 1
@@ -192,13 +214,16 @@ class Batcher:
         self._running = {entry for entry in self._running if not entry.future.cancelled()}
         self._entries = [entry for entry in self._entries if not entry.future.cancelled()]
 
-    def _cut(self) -> list[_Part]:
+    def _cut(self) -> _Cut:
         turns = sorted(self._entries, key=lambda entry: (entry.turn, entry.arrived_s))
-        width = self._width(turns)
+        fixed = turns[0].fixed
+        alike = [entry for entry in turns if entry.fixed is fixed]
+        width = turns[0].next_length if fixed else self._width(alike)
+        longest, shortest = (width, width) if fixed else (width - self._special_tokens, self._shortest(width))
         room = self._room(width)
         parts: list[_Part] = []
-        for entry in turns:
-            positions = entry.take(room, width - self._special_tokens, self._shortest(width))
+        for entry in alike:
+            positions = entry.take(room, longest, shortest)
             if positions:
                 entry.turn += width * len(positions)
                 room -= len(positions)
@@ -207,14 +232,14 @@ class Batcher:
         self._virtual_time += served / len(turns)
         self._entries = [entry for entry in self._entries if entry.waiting]
         self._running.update(entry for entry, _ in parts)
-        return parts
+        return _Cut(parts, width if fixed else 0)
 
     def _width(self, turns: Sequence[_Entry]) -> int:
         """Padded length of the next batch: it fits the request whose turn it is, and as many other pairs as can be."""
-        own = turns[0].next_tokens
+        own = turns[0].next_length
         waiting: Counter[int] = Counter()
         for entry in turns:
-            waiting[entry.next_tokens] += entry.waiting
+            waiting[entry.next_length] += entry.waiting
         lengths = sorted(waiting)
         pairs_below = [0, *accumulate(waiting[length] for length in lengths)]
         tokens_below = [0, *accumulate(waiting[length] * length for length in lengths)]
@@ -238,39 +263,39 @@ class Batcher:
         """Least content tokens of a pair in a batch of this width: a much shorter one would be mostly padding."""
         return int(width * _LEAST_FILL) - self._special_tokens
 
-    def _compute(self, parts: list[_Part]) -> None:
+    def _compute(self, cut: _Cut) -> None:
         try:
-            logits = self._run(parts)
+            logits = self._run(cut)
         except Exception as error:  # noqa: BLE001 - an engine may raise anything, and every caller must hear of it
-            self._isolate(parts, error)
+            self._isolate(cut, error)
             return
         start = 0
-        for entry, positions in parts:
+        for entry, positions in cut.parts:
             self._answer(entry, positions, logits[start : start + len(positions)])
             start += len(positions)
 
-    def _run(self, parts: list[_Part]) -> Logits:
+    def _run(self, cut: _Cut) -> Logits:
         started_s = time.monotonic()
-        batch = self._assemble([entry.pairs[i] for entry, positions in parts for i in positions])
+        batch = self._assemble([entry.pairs[i] for entry, positions in cut.parts for i in positions], cut.width)
         logits = self._engine.logits(batch)
         if logits.ndim != 2 or len(logits) != batch.pairs:
             raise EngineFailure(f"The engine answered logits of shape {logits.shape} for {batch.pairs} pairs.")
         if self._on_batch is not None:
-            waits = tuple(started_s - entry.arrived_s for entry, positions in parts if entry.order[0] in positions)
+            waits = tuple(started_s - entry.arrived_s for entry, positions in cut.parts if entry.order[0] in positions)
             tokens = int(batch.attention_mask.sum())
             elapsed_s = time.monotonic() - started_s
             self._on_batch(CountedBatch(batch.pairs, tokens, batch.input_ids.size, elapsed_s, waits))
         return logits
 
-    def _isolate(self, parts: list[_Part], error: Exception) -> None:
+    def _isolate(self, cut: _Cut, error: Exception) -> None:
         """A batch failed: run each request's share alone, so that only the request at fault fails.
 
         If no share can be computed, the engine itself is at fault unless it still computes a plain pair.
         """
         worked = False
-        for entry, positions in parts:
+        for entry, positions in cut.parts:
             try:
-                logits = self._run([(entry, positions)])
+                logits = self._run(_Cut([(entry, positions)], cut.width))
             except Exception as own:  # noqa: BLE001 - as above
                 self._fail(entry, EngineFailure(f"The engine failed on this request: {own}"))
             else:
@@ -281,7 +306,7 @@ class Batcher:
 
     def _engine_lives(self) -> bool:
         try:
-            self._engine.logits(self._assemble([PLAIN_PAIR]))
+            self._engine.logits(self._assemble([PLAIN_PAIR], 0))
         except Exception:  # noqa: BLE001 - as above
             return False
         return True

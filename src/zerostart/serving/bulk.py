@@ -287,8 +287,7 @@ def _batches(
     """
     by_width: dict[int, list[int]] = {}
     for slot, pair in pairs.items():
-        width = _width(pair.content_tokens + tokenizer.template.special_tokens)
-        by_width.setdefault(min(width, tokenizer.max_tokens), []).append(slot)
+        by_width.setdefault(tokenizer.padded(pair), []).append(slot)
     for width, slots in sorted(by_width.items(), reverse=True):
         size = max(1, max_batch_tokens // width)
         start = 0
@@ -297,12 +296,6 @@ def _batches(
             taken = size if left >= size else 1 << (left.bit_length() - 1)
             yield width, slots[start : start + taken]
             start += taken
-
-
-def _width(tokens: int) -> int:
-    """What a pair of so many tokens is padded to: its own length up to 32, above at most a sixteenth more."""
-    step = max(1, 1 << (tokens - 1).bit_length() >> 5)
-    return -(-tokens // step) * step
 
 
 def _key(pair: EncodedPair) -> bytes:

@@ -62,7 +62,8 @@ class Classifier:
             return _Ranked(request, self.loaded_ranker(), self, self._views)
         encoded = self._scorer.encoded(request)
         pairs, rows = distinct([pair for each in encoded for pair in each.pairs])
-        return _Scored(request, self._scorer, encoded, self.batcher.submit(pairs), rows)
+        widths = [self._scorer.tokenizer.padded(pair) for pair in pairs] if request.reproducible else None
+        return _Scored(request, self._scorer, encoded, self.batcher.submit(pairs, widths), rows)
 
     def classify(self, request: ClassificationRequest) -> list[Classification]:
         """One classification a text, in the order of the texts."""
@@ -112,6 +113,11 @@ class _Scored:
     logits: "Future[Logits]"
     rows: Sequence[int]
 
+    @property
+    def tokens(self) -> int:
+        """As the scorer counts them."""
+        return self.scorer.tokens(self.request, self.encoded)
+
     def result(self) -> list[Classification]:
         """From the logits; a pair that is asked twice has one row."""
         logits = self.logits.result()
@@ -131,6 +137,12 @@ class _Ranked:
         self._first = ranker.submit(views.to_rank(request))
         self.logits.add_done_callback(self._drop)
         self._first.logits.add_done_callback(self._score)
+
+    @property
+    def tokens(self) -> int:
+        """Those of the pairs that are scored; the ranking's are not among them."""
+        assert self._second is not None  # noqa: S101 - there are logits
+        return self._second.tokens
 
     def result(self) -> list[Classification]:
         """Both put together."""

@@ -16,11 +16,13 @@ from zerostart.nli.labels import CandidateLabels
 from zerostart.nli.scoring import similarity_scores
 from zerostart.nli.windows import premise_windows
 from zerostart.serving.encoding import EncodedText
-from zerostart.serving.tokenizer import EncodedPair, Ids, PairTokenizer
+from zerostart.serving.tokenizer import EncodedPair, Ids, PairTokenizer, distinct
 
 _NOTHING = np.empty(0, dtype=np.int64)
 _CACHED_LABELS = 8192
 Vector = NDArray[np.float64]
+# A hypothesis, and whether its embedding was computed reproducibly.
+_Kept = tuple[str, bool]
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,14 @@ class EmbeddingScorer:
     def __init__(self, tokenizer: PairTokenizer, dimension: int) -> None:
         self.tokenizer = tokenizer
         self.columns = dimension
-        self._labels: dict[str, Vector] = {}
+        self._labels: dict[_Kept, Vector] = {}
 
     def encoded(self, request: ClassificationRequest) -> Sequence[EncodedText]:
         """A pair for each text, or window of it, and one for each label that was not met before."""
         asked: set[str] = set()
-        return [
-            self._text(text, labels, request, asked) for text, labels in zip(request.texts, request.labels, strict=True)
-        ]
+        premises = {text: self.tokenizer.premise(text) for text in dict.fromkeys(request.texts)}
+        both = zip(request.texts, request.labels, strict=True)
+        return [self._text(premises[text], labels, request, asked) for text, labels in both]
 
     def classified(
         self, request: ClassificationRequest, encoded: Sequence[EncodedText], rows: Logits
@@ -60,12 +62,19 @@ class EmbeddingScorer:
             hypotheses = np.stack([found[request.template.fill(label.description)] for label in labels])
             cosines = (own[: each.windows] @ hypotheses.T).max(axis=0)
             yield ranked(text, labels, similarity_scores(cosines, multi_label=request.multi_label), each.report)
-        self._keep(found)
+        self._keep({(each, request.reproducible): vector for each, vector in found.items()})
+
+    def tokens(self, request: ClassificationRequest, encoded: Sequence[EncodedText]) -> int:
+        """Of every window and every label once, with the special tokens and without padding."""
+        windows = [pair for each in encoded for pair in each.pairs[: each.windows]]
+        hypotheses = {request.template.fill(label.description) for labels in request.labels for label in labels}
+        labels = [EncodedPair(self.tokenizer.hypothesis(each), _NOTHING) for each in hypotheses]
+        pairs, _ = distinct([*windows, *labels])
+        return sum(pair.content_tokens + self.tokenizer.template.special_tokens for pair in pairs)
 
     def _text(
-        self, text: str, labels: CandidateLabels, request: ClassificationRequest, asked: set[str]
+        self, premise: Ids, labels: CandidateLabels, request: ClassificationRequest, asked: set[str]
     ) -> EmbeddedText:
-        premise = self.tokenizer.premise(text)
         budget = self.tokenizer.premise_budget(_NOTHING, "")
         windows, report = [slice(0, budget)], None
         if len(premise) > budget and request.long_text == "windows":
@@ -74,7 +83,8 @@ class EmbeddingScorer:
         elif len(premise) > budget:
             report = LongTextReport("truncate", 1, len(premise) - budget)
         wanted = {request.template.fill(label.description): label.name for label in labels}
-        known = {each: vector for each in wanted if (vector := self._labels.get(each)) is not None}
+        kept, exact = self._labels, request.reproducible
+        known = {each: vector for each in wanted if (vector := kept.get((each, exact))) is not None}
         new = tuple(each for each in wanted if each not in known and each not in asked)
         asked.update(new)
         pairs = [EncodedPair(premise[window], _NOTHING) for window in windows]
@@ -90,7 +100,7 @@ class EmbeddingScorer:
             )
         return ids
 
-    def _keep(self, found: Mapping[str, Vector]) -> None:
+    def _keep(self, found: Mapping[_Kept, Vector]) -> None:
         """Remember these; a new dict in place of the old one, since others read it meanwhile."""
         if found.keys() <= self._labels.keys():
             return

@@ -12,7 +12,7 @@ from zerostart.nli.head import NLIHead
 from zerostart.nli.labels import CandidateLabels
 from zerostart.nli.scoring import best_windows, label_scores
 from zerostart.nli.windows import premise_windows
-from zerostart.serving.tokenizer import EncodedPair, Ids, PairTokenizer
+from zerostart.serving.tokenizer import EncodedPair, Ids, PairTokenizer, distinct
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,10 @@ class Scorer(Protocol):
         """One classification a text, in order, from the rows of all its pairs, shape (pairs, columns)."""
         ...
 
+    def tokens(self, request: ClassificationRequest, encoded: Sequence[EncodedText]) -> int:
+        """How many tokens the model reads for a request: the same ones for the same request, whatever was kept."""
+        ...
+
 
 class NLIScorer:
     """A row is a pair's logits: how far the text entails the hypothesis."""
@@ -51,7 +55,15 @@ class NLIScorer:
 
     def encoded(self, request: ClassificationRequest) -> Sequence[EncodedText]:
         """A pair for each label of each text, and each window of it."""
-        return [self._text(text, labels, request) for text, labels in zip(request.texts, request.labels, strict=True)]
+        premises = {text: self.tokenizer.premise(text) for text in dict.fromkeys(request.texts)}
+        both = zip(request.texts, request.labels, strict=True)
+        return [self._text(premises[text], labels, request) for text, labels in both]
+
+    def tokens(self, request: ClassificationRequest, encoded: Sequence[EncodedText]) -> int:
+        """Of every pair once, with the special tokens and without padding."""
+        del request
+        pairs, _ = distinct([pair for each in encoded for pair in each.pairs])
+        return sum(pair.content_tokens + self.tokenizer.template.special_tokens for pair in pairs)
 
     def classified(
         self, request: ClassificationRequest, encoded: Sequence[EncodedText], rows: Logits
@@ -66,9 +78,8 @@ class NLIScorer:
                 own = best_windows(own, label_of_row, len(labels), self._head, multi_label=request.multi_label)
             yield ranked(text, labels, label_scores(own, self._head, multi_label=request.multi_label), each.report)
 
-    def _text(self, text: str, labels: CandidateLabels, request: ClassificationRequest) -> EncodedText:
+    def _text(self, premise: Ids, labels: CandidateLabels, request: ClassificationRequest) -> EncodedText:
         tokenizer = self.tokenizer
-        premise = tokenizer.premise(text)
         hypotheses = [tokenizer.hypothesis(request.template.fill(label.description)) for label in labels]
         budgets = [tokenizer.premise_budget(h, label.name) for h, label in zip(hypotheses, labels, strict=True)]
         if len(premise) <= min(budgets):

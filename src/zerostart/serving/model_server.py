@@ -18,7 +18,8 @@ from zerostart import errors
 from zerostart.metrics import TEXT_FORM, ModelServerMetrics
 from zerostart.serving.classifier import Classifier, PendingClassification
 from zerostart.serving.http import CALLER_LEFT, Gate, read_body, unless_caller_left
-from zerostart.serving.payload import Payload, decode, encode
+from zerostart.serving.payload import JSON, Payload, decode, encode
+from zerostart.serving.questions import QUESTIONS, AskedQuestions, decode_questions, encode_answers
 
 logger = logging.getLogger(__name__)
 _STATUSES: Mapping[type[Exception], int] = {
@@ -81,13 +82,17 @@ class ModelServer:
         payload, pending = self._submit(body, *types) if small else await run_in_threadpool(self._submit, body, *types)
         if not await _answered_or_left(request, pending):
             return Response(status_code=CALLER_LEFT)
-        content = _encoded(payload, pending) if small else await run_in_threadpool(_encoded, payload, pending)
-        return Response(content, media_type=payload.accept)
+        content = self._encoded(payload, pending) if small else await run_in_threadpool(self._encoded, payload, pending)
+        return Response(content, media_type=payload.accept if isinstance(payload, Payload) else JSON)
 
     def _submit(
         self, body: bytes, content_type: str | None, accept: str | None
-    ) -> tuple[Payload, list[PendingClassification]]:
-        payload = decode(body, content_type, accept, self._classifier.profile)
+    ) -> tuple[Payload | AskedQuestions, list[PendingClassification]]:
+        payload: Payload | AskedQuestions
+        if content_type == QUESTIONS:
+            payload = decode_questions(body, self._classifier.profile)
+        else:
+            payload = decode(body, content_type, accept, self._classifier.profile)
         self._classifier.batcher.check_size(sum(each.pairs for each in payload.requests))
         pending: list[PendingClassification] = []
         try:
@@ -98,6 +103,13 @@ class ModelServer:
             raise
         return payload, pending
 
+    def _encoded(self, payload: Payload | AskedQuestions, pending: list[PendingClassification]) -> bytes:
+        results = [each.result() for each in pending]
+        if isinstance(payload, Payload):
+            return encode(payload, results)
+        tokens = sum(each.tokens for each in pending)
+        return encode_answers(self._classifier.artefact.model_id, payload.answers(results), tokens)
+
     async def _expose(self, _request: Request) -> Response:
         self._metrics.queued_pairs.set(self._classifier.batcher.queued_pairs)
         return Response(self._metrics.exposition(), headers={"Content-Type": TEXT_FORM})
@@ -107,7 +119,8 @@ async def _answered_or_left(request: Request, pending: list[PendingClassificatio
     """Wait for every answer; False, with the request dropped from the queue, when its caller closes the connection."""
 
     async def answers() -> bool:
-        await asyncio.wait([asyncio.wrap_future(each.logits) for each in pending])
+        if pending:
+            await asyncio.wait([asyncio.wrap_future(each.logits) for each in pending])
         return True
 
     try:
@@ -119,10 +132,6 @@ async def _answered_or_left(request: Request, pending: list[PendingClassificatio
 def _cancel(pending: list[PendingClassification]) -> None:
     for each in pending:
         each.logits.cancel()
-
-
-def _encoded(payload: Payload, pending: list[PendingClassification]) -> bytes:
-    return encode(payload, [each.result() for each in pending])
 
 
 def _error(status: int, kind: str, message: str) -> Response:

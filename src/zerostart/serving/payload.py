@@ -5,8 +5,6 @@
 at the top or under "parameters".
 """
 
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar, cast
@@ -19,6 +17,7 @@ from zerostart.nli.profile import Profile
 from zerostart.nli.shortlist import shortlist_choice
 from zerostart.nli.template import HypothesisTemplate
 from zerostart.nli.windows import LONG_TEXT_CHOICES, LongText
+from zerostart.serving.strict_json import read_json, written_json
 
 JSON = "application/json"
 JSON_LINES = "application/jsonlines"
@@ -60,7 +59,7 @@ def decode(body: bytes, content_type: str | None, accept: str | None, profile: P
     kind = _content_type(content_type)
     answer_kind = _accept(accept, kind)
     if kind == JSON:
-        documents = [parse_request(_json(body, "The body"), profile)]
+        documents = [parse_request(read_json(body, "The body"), profile)]
     else:
         lines = [(number, line) for number, line in enumerate(body.split(b"\n"), start=1) if line.strip()]
         if not lines:
@@ -78,8 +77,8 @@ def encode(payload: Payload, results: Sequence[Sequence[Classification]]) -> byt
         for own, many in zip(results, payload.many, strict=True)
     ]
     if payload.accept == JSON_LINES:
-        return b"".join(_dumps(document) + b"\n" for document in documents)
-    return _dumps(documents[0] if len(documents) == 1 else documents)
+        return b"".join(written_json(document) + b"\n" for document in documents)
+    return written_json(documents[0] if len(documents) == 1 else documents)
 
 
 def result_document(result: Classification) -> dict[str, Any]:
@@ -108,7 +107,7 @@ def result_document(result: Classification) -> dict[str, Any]:
 
 def parse_document(line: bytes) -> Any:
     """The JSON document of one record. Raises InvalidInput."""
-    return _json(line, "The record")
+    return read_json(line, "The record")
 
 
 def parse_request(document: Any, profile: Profile | None = None) -> tuple[ClassificationRequest, bool]:
@@ -237,42 +236,6 @@ def _media_type(value: str) -> str:
 
 def _line(number: int, line: bytes, profile: Profile | None) -> tuple[ClassificationRequest, bool]:
     try:
-        return parse_request(_json(line, "The line"), profile)
+        return parse_request(read_json(line, "The line"), profile)
     except InvalidInput as error:
         raise type(error)(f"line {number}: {error}") from error
-
-
-def _json(body: bytes, what: str) -> Any:
-    try:
-        return json.loads(
-            body.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_object
-        )
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{what} is not UTF-8 at byte {error.start}: send JSON in UTF-8.") from None
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise InvalidInput(f"{what} is not valid JSON ({reason}): send one JSON object in UTF-8.") from None
-
-
-def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(members)
-    if len(document) != len(members):
-        names = [name for name, _ in members]
-        raise ValueError(
-            f"the key {shortened(next(n for n in names if names.count(n) > 1))} stands twice in one object"
-        )
-    return document
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    if not math.isfinite(number := float(text)):
-        raise ValueError(f"the number {text[:40]} is too large")
-    return number
-
-
-def _dumps(document: Any) -> bytes:
-    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")

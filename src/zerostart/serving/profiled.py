@@ -21,6 +21,11 @@ class Pending(Protocol):
         """Done when everything is computed."""
         ...
 
+    @property
+    def tokens(self) -> int:
+        """How many tokens the model reads for it; ask when the logits are there."""
+        ...
+
     def result(self) -> list[Classification]:
         """One classification a text, in order; waits for the logits and raises what went wrong."""
         ...
@@ -38,6 +43,11 @@ class Profiled:
     def logits(self) -> "Future[Logits]":
         """Done when everything is computed."""
         return self.inner.logits
+
+    @property
+    def tokens(self) -> int:
+        """The same as without a profile."""
+        return self.inner.tokens
 
     def result(self) -> list[Classification]:
         """The answers, as the profile gives them."""

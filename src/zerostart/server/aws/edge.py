@@ -1,8 +1,6 @@
 """The AWS edge: who is calling, how large the body is, which face it is for, and one log line for each request."""
 
 import logging
-import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from http import HTTPStatus
@@ -20,6 +18,7 @@ from zerostart.server.aws.errors import CONTROL_PLANE, LOGS, RUNTIME, error_resp
 from zerostart.server.aws.query import QueryApi, queried_service, query_error_response
 from zerostart.server.aws.runtime import Runtime
 from zerostart.server.aws.sigv4 import AuthenticationError, SignedRequest, authenticate, authenticate_bearer
+from zerostart.server.request_log import RequestLog
 from zerostart.services.access_key import KeyUses
 from zerostart.services.authorisation import authorise
 from zerostart.serving.http import CALLER_LEFT, Gate, read_body, unless_caller_left
@@ -110,7 +109,7 @@ class AwsEdge:
         return await self._answered(answer, partial(error_response, table=RUNTIME, request_id=log.request_id), log)
 
     async def _answered(
-        self, answer: Callable[[], Awaitable[Response]], refusal: Callable[[Exception], Response], log: "RequestLog"
+        self, answer: Callable[[], Awaitable[Response]], refusal: Callable[[Exception], Response], log: RequestLog
     ) -> Response:
         """The answer, or in its place what is told of its failure; one line of log either way."""
         try:
@@ -124,7 +123,7 @@ class AwsEdge:
             response = refusal(error)
         return log.closed(response)
 
-    def _caller(self, request: Request, body: bytes, log: "RequestLog", *, bearer: bool) -> AccessKey:
+    def _caller(self, request: Request, body: bytes, log: RequestLog, *, bearer: bool) -> AccessKey:
         """Whose key it is, which the log tells too. Raises AuthenticationError."""
         header = request.headers.get("authorization", "")
         if bearer and header.startswith("Bearer "):
@@ -152,26 +151,6 @@ class AwsEdge:
         elif response.status_code >= 400:
             counter = self._metrics.errors_4xx if response.status_code < 500 else self._metrics.errors_5xx
             counter.labels(name, code or HTTPStatus(response.status_code).phrase).inc()
-
-
-class RequestLog:
-    """One structured line a request, without its text."""
-
-    def __init__(self, request: Request, **fields: object) -> None:
-        self._started_s = time.monotonic()
-        self.request_id = str(uuid.uuid4())
-        self.fields: dict[str, object] = {"request_id": self.request_id, "path": request.url.path[:200], **fields}
-
-    def closed(self, response: Response) -> Response:
-        """Write the line, and pass the response on."""
-        self.fields["status"] = response.status_code
-        self.fields["duration_ms"] = round((time.monotonic() - self._started_s) * 1000, 2)
-        if code := response.headers.get("x-amzn-ErrorType"):
-            self.fields["code"] = code
-        if variant := response.headers.get("x-Amzn-Invoked-Production-Variant"):
-            self.fields["variant"] = variant
-        logger.info("request", extra={"fields": self.fields})
-        return response
 
 
 def header_map(request: Request) -> dict[str, str]:

@@ -55,11 +55,8 @@ class Runtime:
             result = await self._service.invoke(invocation)
         except InvocationTimeout:
             return self._model_error(invocation.endpoint, 0, _TIMEOUT_MESSAGE, request_id)
-        labels = (invocation.endpoint, result.variant)
-        self._metrics.model_latency.labels(*labels).observe(result.model_latency_s)
-        self._metrics.overhead_latency.labels(*labels).observe(
-            max(0.0, time.monotonic() - started_s - result.model_latency_s)
-        )
+        taken_s = time.monotonic() - started_s
+        self._metrics.record_answer(invocation.endpoint, result.variant, result.model_latency_s, taken_s)
         if result.reply.status >= 400:
             return self._refused(invocation.endpoint, result, request_id)
         headers = {"x-Amzn-Invoked-Production-Variant": result.variant, "x-amzn-RequestId": request_id}

@@ -15,7 +15,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from zerostart.credentials import AccessKey
+from zerostart.credentials import AccessKey, bearer_key
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 _WINDOW = timedelta(minutes=15)
@@ -89,19 +89,14 @@ def authenticate(request: SignedRequest, keys: Mapping[str, AccessKey], now: dat
 
 def authenticate_bearer(header: str, keys: Mapping[str, AccessKey]) -> AccessKey:
     """The key pair whose secret is the bearer key in an Authorization header. Raises AuthenticationError."""
-    given = hashlib.sha256(header.removeprefix("Bearer ").strip().encode()).digest()
-    found = [
-        pair
-        for pair in keys.values()
-        if hmac.compare_digest(hashlib.sha256(pair.secret_access_key.encode()).digest(), given)
-    ]
-    if not found:
+    found = bearer_key(header, keys)
+    if found is None:
         raise AuthenticationError(
             "UnrecognizedClientException",
             "The bearer key is not valid: send 'Authorization: Bearer KEY' with the secret access key that "
             "'zerostart env' prints.",
         )
-    return found[0]
+    return found
 
 
 def claim_of(header: str | None) -> Claim:

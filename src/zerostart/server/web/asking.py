@@ -49,10 +49,8 @@ async def ask(request: Request, asked: Asked, service: InvocationService, metric
     result = await unless_caller_left(request, service.invoke(Invocation(asked.endpoint, body, _JSON, _JSON)))
     if result is None:
         raise ClientDisconnect
-    overhead_s = max(0.0, time.monotonic() - started_s - result.model_latency_s)
     metrics.invocations.labels(asked.endpoint).inc()
-    metrics.model_latency.labels(asked.endpoint, result.variant).observe(result.model_latency_s)
-    metrics.overhead_latency.labels(asked.endpoint, result.variant).observe(overhead_s)
+    metrics.record_answer(asked.endpoint, result.variant, result.model_latency_s, time.monotonic() - started_s)
     document = json.loads(result.reply.body)
     if result.reply.status >= 400:
         metrics.model_errors.labels(asked.endpoint, str(result.reply.status)).inc()

@@ -10,12 +10,13 @@ from starlette.types import Receive, Scope, Send
 
 from zerostart.credentials import AccessKey
 from zerostart.errors import Draining, ZerostartError
-from zerostart.server.aws.edge import RequestLog, header_map, raw_path
+from zerostart.server.aws.edge import header_map, raw_path
 from zerostart.server.aws.s3.address import Address, address_of, is_for_s3, resource_of
 from zerostart.server.aws.s3.authentication import S3Request, authenticate
 from zerostart.server.aws.s3.body import Body
 from zerostart.server.aws.s3.errors import S3Error, error_response
 from zerostart.server.aws.s3.operations import BUCKET_SETTINGS, Call, S3Operations
+from zerostart.server.request_log import RequestLog
 from zerostart.services.access_key import KeyUses
 from zerostart.services.arn import ACCOUNT_ID
 from zerostart.services.authorisation import authorise
