@@ -12,6 +12,7 @@ from starlette.responses import Response
 from zerostart import errors
 from zerostart.credentials import AccessKey, bearer_key
 from zerostart.metrics import ControlPlaneMetrics
+from zerostart.server.decisions.encodings import decompressed
 from zerostart.server.decisions.request import DecisionRequest, Form
 from zerostart.server.request_log import RequestLog
 from zerostart.services.access_key import KeyUses
@@ -70,6 +71,7 @@ class DecisionsEdge:
             started_s = time.monotonic()
             body = await read_body(request, self._max_body_bytes)
             caller = self._caller(request, log)
+            body = decompressed(body, request.headers.get("content-encoding", ""), self._max_body_bytes)
             small = len(body) <= _SMALL_BODY_BYTES
             asked = _read(form, body) if small else await run_in_threadpool(_read, form, body)
             log.fields |= {"questions": len(asked.asked)}
