@@ -134,6 +134,29 @@ def test_pairs_of_concurrent_requests_share_a_batch(start: Start) -> None:
     assert [batch.pairs for batch in engine.batches] == [1, 20]
 
 
+def test_pairs_of_given_widths_are_in_batches_of_that_width_alone(start: Start) -> None:
+    engine = SumEngine()
+    batcher = start(engine, BatchLimits(max_tokens=64))
+    first = engine.hold(batcher)
+    lengths = [int(n) for n in np.random.default_rng(2).integers(2, 17, 60)]
+    pairs = [long_pair(n, value=i + 1) for i, n in enumerate(lengths)]
+    widths = [-(-n // 4) * 4 for n in lengths]
+    others = [batcher.submit([long_pair(n) for n in lengths[:20]]) for _ in range(3)]
+    futures = [batcher.submit(pairs[start : start + 20], widths[start : start + 20]) for start in (0, 20, 40)]
+    engine.go_on.set()
+    first.result(WAIT_S)
+    logits = np.concatenate([future.result(WAIT_S) for future in futures])
+    np.testing.assert_array_equal(logits, [[(i + 1) * n, n] for i, n in enumerate(lengths)])
+    for future in others:
+        np.testing.assert_array_equal(future.result(WAIT_S)[:, 1], lengths[:20])
+    fixed = [batch for batch in engine.batches if batch.input_ids.max() > 1]
+    assert sum(batch.pairs for batch in fixed) >= 59
+    for batch in fixed:
+        width = batch.input_ids.shape[1]
+        assert {-(-int(n) // 4) * 4 for n in batch.attention_mask.sum(axis=1)} == {width}
+    assert max(batch.pairs for batch in fixed) > 2, "they are batched, over requests too"
+
+
 def test_many_threads_get_their_own_answers(start: Start) -> None:
     batcher = start(SumEngine(streams=3), BatchLimits(max_tokens=128))
 
