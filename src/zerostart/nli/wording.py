@@ -1,6 +1,6 @@
 """From a question to hypotheses, the statements that an NLI model judges.
 
-The rules, measured with `python -m benchmarks decisions` (docs/decisions/0024-questions-become-statements.md):
+The rules, measured with `python -m benchmarks decisions` (docs/decisions/0025-questions-become-statements.md):
 
 - Of long instructions the sentence that asks counts; what sets the scene ("You are ...") is left out.
 - A yes/no question is turned round: "Does the message mention a refund?" is "The message mentions a refund."; a command
