@@ -1,7 +1,8 @@
 """How right answers to questions are (the Decisions API's forms), by kind of task: the built-in model, in process.
 
-Questions as plain wording puts them, and as the rules of `zerostart.nli.wording` do, on the half that the rules were
-made with and on the half that was held out. Beside them the most frequent place of the answer, and words in common.
+Questions as plain wording puts them, and as the rules of `zerostart.nli.wording` do, on three sets: the half that the
+rules were made with (dev), the half that was held out, and fresh questions by an author who had not seen the rules.
+Nothing is tuned on the last two. Beside them the most frequent place of the answer, and words in common.
 """
 
 import json
@@ -27,7 +28,8 @@ from zerostart.settings import load_settings
 _FILE = Path(__file__).with_name("decisions.jsonl")
 _RESAMPLES = 1000
 _OPTIONS = {"choice": ("choices", "value"), "score": ("levels", "label")}
-_HALVES = ("dev", "held_out")
+_SETS = ("dev", "held_out", "fresh")
+_KINDS = ("choice", "predicate", "score")
 Wording = Callable[[Question], tuple[str, ...]]
 Probabilities = NDArray[np.float64]
 
@@ -53,7 +55,7 @@ Answered = tuple[Case, Probabilities]
 
 
 def decisions() -> dict[str, Any]:
-    """Accuracy of each way to answer, by half, kind and task: `[figure, low, high]`, resampled by question."""
+    """Accuracy of each way to answer, by set, kind and task: `[figure, low, high]`, resampled by question."""
     cases = _read()
     answers = {"majority": _majority(cases), "words in common": _words_in_common(cases)}
     wordings: dict[str, Wording] = {"plain": _plainly, "rules": hypotheses}
@@ -61,7 +63,7 @@ def decisions() -> dict[str, Any]:
     for wording, worded in wordings.items():
         for scorer, value in scorers.items():
             answers[f"{wording}{scorer}"] = _asked(cases, worded, value)
-    figures = {half: {way: _figures(_of(half, cases, own)) for way, own in answers.items()} for half in _HALVES}
+    figures = {half: {way: _figures(_of(half, cases, own)) for way, own in answers.items()} for half in _SETS}
     return {
         "cases": _counts(cases),
         **figures,
@@ -207,13 +209,16 @@ def _resampled(numbers: Sequence[int], values: Sequence[float]) -> list[float]:
 
 
 def _gains(cases: Sequence[Case], ours: Sequence[Probabilities], theirs: Sequence[Probabilities]) -> dict[str, Any]:
-    """How much more often the first is right."""
+    """How much more often the first is right, by set and kind."""
     found = {}
-    for half in _HALVES:
-        rows = [(c, a, b) for c, a, b in zip(cases, ours, theirs, strict=True) if c.half == half]
-        found[half] = _resampled(
-            [c.number for c, _, _ in rows], [_is_right(c, a) - _is_right(c, b) for c, a, b in rows]
-        )
+    for half in _SETS:
+        rows = [(c, _is_right(c, a) - _is_right(c, b)) for c, a, b in zip(cases, ours, theirs, strict=True)]
+        own = [(c, gain) for c, gain in rows if c.half == half]
+        kinds = {kind: [(c, gain) for c, gain in own if c.question.kind == kind] for kind in _KINDS}
+        found[half] = {
+            name: _resampled([c.number for c, _ in group], [gain for _, gain in group])
+            for name, group in {"all": own, **kinds}.items()
+        }
     return found
 
 
@@ -224,5 +229,5 @@ def _counts(cases: Sequence[Case]) -> dict[str, Any]:
             "all": sum(case.half == half for case in cases),
             **{task: sum(c.half == half and c.task == task for c in cases) for task in sorted({c.task for c in cases})},
         }
-        for half in _HALVES
+        for half in _SETS
     }
