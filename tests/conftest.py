@@ -9,7 +9,6 @@ from hypothesis import settings
 from tests.postgresql import PostgreSQL, postgresql_folder
 from tests.processes import ServerProcess
 
-
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
