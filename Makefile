@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 BASE := $(VENV)/.base-installed
 TEST := $(VENV)/.test-installed
 DOCS := $(VENV)/.docs-installed
-# The real SDKs, each in an environment of its own.
+# The real SDKs and clients, each in an environment of its own.
 SDKS := .sdks
-SDK_ENVIRONMENTS := $(SDKS)/v2/.installed $(SDKS)/v3/.installed $(SDKS)/cli/.installed
+SDK_ENVIRONMENTS := $(SDKS)/v2/.installed $(SDKS)/v3/.installed $(SDKS)/cli/.installed $(SDKS)/decisions/.installed
 
 .PHONY: start demo test lint format docs screenshots bench model clean help
 

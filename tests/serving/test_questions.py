@@ -210,7 +210,7 @@ def test_a_reply_is_read_as_it_was_written() -> None:
     ("document", "path", "says"),
     [
         ({"text": "x"}, "questions", "is missing"),
-        ({"text": " ", "questions": []}, "text", "not blank"),
+        ({"text": " ", "questions": [{"kind": "predicate", "instructions": "x"}]}, "text", "not blank"),
         ({"text": "x", "questions": [{"kind": "box"}]}, "questions[0].kind", "'choice', 'predicate', 'score'"),
         ({"text": "x", "questions": [{"kind": "predicate", "instructions": ""}]}, "questions[0].instructions", "blank"),
         ({"text": "x", "questions": [{"kind": "choice", "instructions": ""}]}, "questions[0].options", "is missing"),

@@ -90,8 +90,8 @@ class AskedQuestions:
 def decode_questions(body: bytes, profile: Profile | None = None) -> AskedQuestions:
     """What is asked in `body`. Raises InvalidInput naming the member, the value and the remedy."""
     members = Members(read_json(body, "The body"))
-    text = members.text("text")
     questions = [_question(each, path) for path, each in members.array("questions", 0, MAX_QUESTIONS)]
+    text = members.text("text", blank=not questions)
     members.close()
     return AskedQuestions(text, questions, profile)
 
