@@ -32,7 +32,8 @@ class AnswerShown:
 class DecideForm:
     """The form as it was typed, and what came of it; `problems` says of fields what is wrong, `error` of the whole.
 
-    `focus` is the field that is gone on with.
+    `focus` is the field that is gone on with, and `focus_by` the attribute that says so: browsers heed their own in a
+    page, and the page's script the other one in what is replaced.
     """
 
     name: str
@@ -45,6 +46,7 @@ class DecideForm:
     error: str | None = None
     problems: Mapping[str, str] = field(default_factory=dict)
     focus: str = ""
+    focus_by: str = "autofocus"
 
 
 @dataclass(frozen=True)

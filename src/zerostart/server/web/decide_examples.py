@@ -26,17 +26,17 @@ DECIDE_EXAMPLES = (
                 "Which team should answer?="
                 "billing: payments, invoices and refunds; technical: errors and outages; sales: offers and prices",
             ),
-            typed_question("predicate", "The customer is angry."),
-            typed_question("score", "How urgent is it?=low,medium,high"),
+            typed_question("predicate", "The customer asks for a refund."),
+            typed_question("score", "How satisfied is the customer?=angry,neutral,happy"),
         ),
     ),
     DecideExample(
         "A review",
-        "The room was clean and quiet, but the breakfast was cold and the lift was broken for three days.",
+        "The breakfast was cold, the lift was broken and nobody at the desk cared. Never again.",
         (
-            typed_question("score", "How satisfied is the guest?=not at all,partly,fully"),
+            typed_question("score", "How good is the hotel?=bad,mixed,good"),
             typed_question("predicate", "The guest complains about the food."),
-            typed_question("predicate", "The guest was disturbed by noise."),
+            typed_question("predicate", "The guest mentions the swimming pool."),
         ),
     ),
     DecideExample(

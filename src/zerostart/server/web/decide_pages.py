@@ -79,7 +79,7 @@ class DecidePages:
         snippets = self._snippets(visit, form)
         if not visit.is_fragment:
             return self._edge.page(visit.request, DecidePage(form.name, form, self._examples(form.name), snippets))
-        page = DecideFragment(form, self._examples(form.name), snippets)
+        page = DecideFragment(replace(form, focus_by="data-focus"), self._examples(form.name), snippets)
         response = self._edge.page(visit.request, page)
         if form.link:
             response.headers["HX-Replace-Url"] = form.link
