@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.tiny_models import weightless_artefact
 from zerostart.bootstrap.classifier import build_classifier
 from zerostart.errors import InvalidInput
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
@@ -236,7 +237,13 @@ def test_what_is_wrong_is_told_with_its_path(document: Any, path: str, says: str
     assert shown(caught.value.path) == path
 
 
-def test_a_hypothesis_that_does_not_fit_is_told_with_its_place(ask: Ask) -> None:
-    endless = Question("choice", "Which?", (Option("sales"), Option("billing", "It is about money. " * 300)))
-    with pytest.raises(InvalidInput, match="'option 2 of question 2' has"):
-        ask(ANGRY, endless)
+def test_a_hypothesis_that_does_not_fit_is_told_with_its_place(tmp_path: Path) -> None:
+    weightless_artefact(tmp_path / "models" / "tiny")  # reads 64 tokens
+    tiny = build_classifier(Settings(home=tmp_path, engine="fake"), "tiny")
+    long = Question("choice", "", (Option("sales"), Option("billing", "money, " * 50)))
+    try:
+        _, choices = AskedQuestions(TEXT, (ANGRY, long)).requests
+        with pytest.raises(InvalidInput, match="'option 2 of question 2' has"):
+            tiny.classify(choices)
+    finally:
+        tiny.close()
