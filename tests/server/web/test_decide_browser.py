@@ -24,13 +24,13 @@ def test_questions_are_asked_added_and_removed_in_place(new_page: Callable[..., 
     assert wrong_here(page) == []
 
     page.get_by_label("Text").fill(TEXT)
-    page.get_by_label("Question", exact=True).fill("Which team should answer?")
-    page.get_by_label("Options").fill("billing: invoices and refunds, technical, sales")
+    page.get_by_role("textbox", name="Question").fill("Which team should answer?")
+    page.get_by_role("textbox", name="Options").fill("billing: invoices and refunds, technical, sales")
     page.get_by_role("button", name="Add a question").click()
     expect(page.locator("#instructions-2")).to_be_focused()
     page.keyboard.type("The customer asks for a refund.")
     page.get_by_label("Kind").nth(1).select_option("predicate")
-    expect(page.get_by_label("Statement")).to_have_count(1)
+    expect(page.get_by_role("textbox", name="Statement")).to_have_count(1)
     expect(page.locator("#options-2")).to_be_hidden()
     run.click()
     expect(page.locator(".answers .score.top .score-name")).to_have_text(["billing", "true"])
@@ -42,7 +42,7 @@ def test_questions_are_asked_added_and_removed_in_place(new_page: Callable[..., 
     page.get_by_role("button", name="Remove question 1").click()
     expect(page.get_by_role("button", name="Add a question")).to_be_focused()
     expect(page.locator("fieldset.question")).to_have_count(1)
-    expect(page.get_by_label("Statement")).to_have_value("The customer asks for a refund.")
+    expect(page.get_by_role("textbox", name="Statement")).to_have_value("The customer asks for a refund.")
     expect(page.get_by_label("Text")).to_have_value(TEXT)
     page.reload()  # the address is that of what was asked last
     expect(page.locator(".answers .score.top .score-name")).to_have_text(["billing", "true"])
@@ -56,7 +56,7 @@ def test_on_a_phone_an_example_is_answered_and_nothing_is_too_wide(
     page.goto(PAGE)
     page.get_by_role("link", name="Try an example").click()
     expect(page.locator(".answers .score.top .score-name").first).to_have_text("billing")
-    page.get_by_label("Statement").fill("The customer is happy.")
+    page.get_by_role("textbox", name="Statement").fill("The customer is happy.")
     page.get_by_role("button", name="Run").click()
     expect(page.locator(".answer-question").nth(1)).to_have_text("The customer is happy.")
     if scripted:

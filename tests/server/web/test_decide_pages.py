@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.server.test_metrics import scraped
 from tests.server.web.conftest import Visitor
 from zerostart.credentials import AccessKey, Role
 
@@ -14,7 +15,7 @@ TEXT = "I was charged twice for March. Please refund me!"
 TEAM = {
     "kind-1": "choice",
     "instructions-1": "Which team should answer?",
-    "options-1": "billing: payments, invoices\ntechnical: errors\nsales",
+    "options-1": "billing: payments, invoices and refunds\ntechnical: errors and outages\nsales",
 }
 REFUND = {"kind-2": "predicate", "instructions-2": "The customer asks for a refund.", "options-2": "left, over"}
 MOOD = {"kind-3": "score", "instructions-3": "How happy is the customer?", "options-3": "angry, neutral, happy"}
@@ -147,6 +148,7 @@ def test_a_key_for_invoking_asks_its_own_endpoints_alone(visitor: Visitor, new_k
     assert visitor.open(PAGE).status_code == 200
     visitor.send(PAGE, text=TEXT, **TEAM)
     assert answers(visitor.page)["Which team should answer?"][0][0] == "billing"
+    visitor.client.cookies.clear()
     visitor.sign_in_with(new_key(Role.INVOKE, "other"))
     assert visitor.open(PAGE).status_code == 403
 
@@ -159,16 +161,14 @@ def test_what_is_not_there_and_foreign_forms(admin: Visitor) -> None:
 
 def test_questions_are_counted_as_invocations(admin: Visitor) -> None:
     def counted() -> tuple[float, float]:
-        text = admin.server.get("/metrics")[1].decode()
-        found = [
-            re.findall(rf'^zerostart_{name}_total\{{[^}}]*endpoint="shared"[^}}]*\}} ([0-9.]+)$', text, re.MULTILINE)
-            for name in ("invocations", "model_errors")
-        ]
-        return sum(map(float, found[0])), sum(map(float, found[1]))
+        values, own = scraped(admin.server), ("endpoint", "shared")
+        return (
+            values["zerostart_invocations_total", (own,)],
+            values.get(("zerostart_invocation_model_errors_total", (own, ("status", "400"))), 0),
+        )
 
     admin.open(PAGE)
-    before = counted()
+    invocations, errors = counted()
     admin.send(PAGE, text=TEXT, **TEAM)
     admin.send(PAGE, text=TEXT, **{**TEAM, "options-1": "\n".join(map(str, range(256)))})
-    after = counted()
-    assert (after[0] - before[0], after[1] - before[1]) == (2, 1)
+    assert counted() == (invocations + 2, errors + 1)
