@@ -2,7 +2,9 @@
 
 import sys
 
-if sys.argv[1:2] in (["model-server"], ["transform-worker"], ["evaluation-worker"]):
+if sys.argv[1:2] == ["model-server"] and "--exit-with-parent" in sys.argv:
+    from zerostart.cli.instance import main
+elif sys.argv[1:2] in (["transform-worker"], ["evaluation-worker"]):
     from zerostart.cli.programs import main
 else:
     from zerostart.cli.main import main

@@ -49,7 +49,7 @@ def test_openai_asks_and_gets_its_types(server: ServerProcess, tmp_path: Path) -
     team, complaint, angry, urgency = found["answers"]
     assert (team["name"], team["choice"], [each["value"] for each in team["probabilities"]]) == (
         *("team", "billing"),
-        ["billing", "technical"],
+        ["billing", "travel"],
     )
     assert complaint["name"] is None
     assert isinstance(complaint["choice"], bool)

@@ -257,6 +257,7 @@ def test_a_call_that_takes_too_long_is_not_sent_again(home: Path) -> None:
         assert reply.status_code == 504
         assert reply.headers["x-should-retry"] == "false"
         assert error(reply)["type"] == "server_error"
+        assert "did not answer 1 questions in the time of an invocation" in error(reply)["message"]
 
 
 def test_a_server_that_stops_finishes_what_it_has_and_takes_no_more(home: Path) -> None:

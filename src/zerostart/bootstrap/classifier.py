@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from zerostart.engines.base import Engine, EngineOptions
@@ -37,6 +38,8 @@ def build_classifier(
     """
     artefact = LocalArtefacts(settings.models_folder).find(model_id)
     ranker = _ranker(settings, artefact, build_classifier)
+    if ranker is not None and artefact.manifest.blend is not None:
+        ranker = _begun(ranker)  # nearly every request needs it
     scorer, engine = _load(settings, artefact, profile)
     batcher = Batcher(
         engine,
@@ -47,7 +50,7 @@ def build_classifier(
     )
     classifier = Classifier(artefact, scorer, batcher, ranker, profile)
     if artefact.manifest.blend is not None:
-        classifier.loaded_ranker()  # nearly every request needs it
+        classifier.loaded_ranker()
     return classifier
 
 
@@ -79,6 +82,14 @@ def ranking_model(settings: Settings, artefact: Artefact) -> str:
     return blend.embedding_model if blend is not None else settings.shortlist_model
 
 
+def _begun(load: Callable[[], C]) -> Callable[[], C]:
+    """The same, that loads from now on in a thread of its own: two models take the time of one."""
+    pool = ThreadPoolExecutor(1, "load")
+    loaded = pool.submit(load)
+    pool.shutdown(wait=False)
+    return loaded.result
+
+
 def _load(
     settings: Settings, artefact: Artefact, profile: Profile | None, *, frugal: bool = False
 ) -> tuple[Scorer, Engine]:
@@ -87,7 +98,13 @@ def _load(
         _check_profile(profile, artefact)
     scorer = build_scorer(artefact)
     name, precision = _engine(settings, artefact)
-    options = EngineOptions(settings.threads, precision, settings.cache_folder / artefact.folder.name, frugal)
+    options = EngineOptions(
+        settings.threads,
+        precision,
+        cache_folder=settings.cache_folder / artefact.folder.name,
+        weights=artefact.manifest.files.get("model.onnx", ""),
+        frugal=frugal,
+    )
     engine = load_engine(name, artefact.folder, scorer.columns, options)
     # A model that cannot compute fails here, and not at its first request.
     engine.logits(scorer.tokenizer.batch([PLAIN_PAIR]))

@@ -1,4 +1,4 @@
-"""The programs that the server starts, without the other verbs: importing those would take a seventh of a wake-up."""
+"""The workers that the server starts, without the other verbs: importing those takes time and memory."""
 
 import typer
 
@@ -7,7 +7,7 @@ from zerostart.cli.running import run_app
 
 
 def main() -> None:
-    """Run a model server or a worker."""
+    """Run a worker."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     serve.register(app)
     evaluation_worker.register(app)

@@ -4,7 +4,6 @@ import contextlib
 import json
 import ssl
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from ipaddress import ip_address
@@ -13,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from zerostart.cli.instance import serve_model
 from zerostart.cli.own_process import exit_with_parent_process, give_way, isolate_for_model, return_freed_memory
 from zerostart.errors import InvalidSettings
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
@@ -93,50 +93,18 @@ def model_server(
     allow_plain_http: Annotated[
         bool, typer.Option("--allow-plain-http", help="Bind another address than loopback.")
     ] = False,
-    exit_with_parent: Annotated[bool, typer.Option("--exit-with-parent", hidden=True)] = False,
-    isolate: Annotated[bool, typer.Option("--isolate", hidden=True)] = False,
 ) -> None:
     """Run one model as SageMaker's serving container does: GET /ping, POST /invocations, no authentication.
 
     Example: zerostart model-server --model zerostart-zstc-small --port 8080
     """
     settings = load_settings().with_values(engine=engine, precision=precision, threads=threads)
-    if isolate:
-        isolate_for_model(settings, model, *([socket.parent] if socket else []))
-        print("isolated: no network, no other files than the model's", flush=True)  # noqa: T201
-    if exit_with_parent:
-        exit_with_parent_process()
-    return_freed_memory()
-    from zerostart.bootstrap.classifier import build_classifier
-    from zerostart.logs import configure_logs
-    from zerostart.metrics import ModelServerMetrics
-    from zerostart.nli.profile import read_profile
-    from zerostart.serving.http import Gate, run_server
-    from zerostart.serving.model_server import ModelServer
-
     if (port is None) == (socket is None):
         raise InvalidSettings("Give --port or --socket: one of the two.")
     if socket is None:
         _check_address(host, encrypted=False, allow_plain_http=allow_plain_http)
-    configure_logs(settings.log_level)
-    metrics, gate = ModelServerMetrics(), Gate()
-    tuned = read_profile(profile) if profile else None
-    classifier = build_classifier(settings, model, metrics.record_batch, tuned)
-    app = ModelServer(classifier, metrics, gate, settings.max_body_bytes).app()
-    try:
-        run_server(
-            app,
-            gate,
-            grace_s=settings.drain_grace_s,
-            on_ready=_announce(model),
-            socket_path=socket,
-            host=host,
-            port=port or 0,
-        )
-    finally:
-        classifier.close()
-        if socket is not None:
-            socket.unlink(missing_ok=True)
+    return_freed_memory()
+    serve_model(settings, model, profile, socket=socket, host=host, port=port or 0)
 
 
 def _tls_context(
@@ -241,10 +209,6 @@ def _estimate(settings: Settings, asked: bytes) -> str:
     except ZerostartError as error:
         return json.dumps({"refused": str(error)})
     return json.dumps(asdict(found))
-
-
-def _announce(model: str) -> Callable[[str], None]:
-    return lambda address: print(f"{model} takes invocations on {address}", flush=True)  # noqa: T201
 
 
 def _check_address(host: str, *, encrypted: bool, allow_plain_http: bool) -> None:

@@ -30,11 +30,14 @@ class EngineOptions:
     """How to load a model. `precision` is auto, fp32, bf16, fp16 or int8; `threads` 0 means every core.
 
     `frugal` is for callers of few shapes: an engine that keeps memory for each shape that it met keeps less.
+    In `cache_folder` an engine may keep what it made of a model, under `weights`, which tells the content of the
+    model's file from every other (its checksum).
     """
 
     threads: int = 0
     precision: str = "auto"
     cache_folder: Path | None = None
+    weights: str = ""
     frugal: bool = False
 
 

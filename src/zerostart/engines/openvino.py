@@ -1,7 +1,12 @@
 """OpenVINO on the CPU: the default engine."""
 
+import hashlib
+import logging
 import os
 import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock
@@ -19,15 +24,15 @@ from openvino import opset13 as opset
 from zerostart.engines.base import EncodedBatch, EngineOptions, Logits
 from zerostart.errors import InvalidSettings
 
+logger = logging.getLogger(__name__)
 _PRECISIONS = ("fp32", "bf16", "int8")
 _LEAST_WEIGHTS_TO_ROUND = 65536
 # Activations are rounded in groups of so many.
 _INT8_GROUP = 64
 # Compiled kernels that are kept, of 5,000 by default; a job's batches have few shapes, and 128 cost it no time
 _FRUGAL_KERNELS = 128
-# OpenVINO sets the locale of the process to C while it reads a model, and back: two at once leave it there, and with it
-# the encoding of every file that is opened afterwards.
-_loading = Lock()
+_LONGEST_WRITE_S = 3600
+_bindings = Lock()
 
 
 class OpenVinoEngine:
@@ -35,9 +40,11 @@ class OpenVinoEngine:
 
     name = "openvino"
 
-    def __init__(self, compiled: Any, precision: str, streams: int) -> None:
+    def __init__(self, compiled: Any, precision: str, streams: int, mapped: Any = None) -> None:
+        """`mapped` is the memory that the model computes from, where it is not its own."""
         self.precision = precision
         self.streams = streams
+        self._mapped = mapped
         self._inputs = [each.any_name for each in compiled.inputs]
         self._compiled = compiled
         self._requests: SimpleQueue[Any] = SimpleQueue()
@@ -58,6 +65,7 @@ class OpenVinoEngine:
         while not self._requests.empty():
             self._requests.get()
         del self._compiled
+        self._mapped = None
 
 
 def load(folder: Path, classes: int, options: EngineOptions) -> OpenVinoEngine:
@@ -67,8 +75,7 @@ def load(folder: Path, classes: int, options: EngineOptions) -> OpenVinoEngine:
     and activations.
     """
     del classes
-    with _loading:
-        _initialise_bindings()
+    _initialise_bindings()
     core = openvino.Core()
     precision = options.precision
     if precision == "auto":
@@ -86,14 +93,73 @@ def load(folder: Path, classes: int, options: EngineOptions) -> OpenVinoEngine:
     }
     if options.frugal:
         properties["CPU_RUNTIME_CACHE_CAPACITY"] = _FRUGAL_KERNELS
-    if options.cache_folder is not None:
-        properties["CACHE_DIR"] = str(options.cache_folder)
-    with _loading:
+
+    def compiled() -> Any:
         model = core.read_model(folder / "model.onnx")
         _share_indexes(model)
         if precision == "int8":
             _round_weights(model)
-        return OpenVinoEngine(core.compile_model(model, "CPU", properties), precision, streams)
+        return core.compile_model(model, "CPU", properties)
+
+    kept = _kept_model(core, options, precision)
+    model, mapped = (compiled(), None) if kept is None else kept.model(compiled, properties)
+    return OpenVinoEngine(model, precision, streams, mapped)
+
+
+def _kept_model(core: Any, options: EngineOptions, precision: str) -> "_KeptModel | None":
+    """Where the compiled model is kept, if it is to be: by its weights, the precision, the processor, and OpenVINO."""
+    if options.cache_folder is None or not options.weights:
+        return None
+    made_by = f"{openvino.get_version()} {core.get_property('CPU', 'FULL_DEVICE_NAME')} {precision}"
+    key = hashlib.sha256(made_by.encode()).hexdigest()[:16]
+    return _KeptModel(core, options.cache_folder, options.weights[:16], key)
+
+
+@dataclass(frozen=True)
+class _KeptModel:
+    """A compiled model in a file that is mapped into memory: a third of the time that OpenVINO's own cache takes.
+
+    That one also changes the locale of the process, and two models that load at once leave it changed.
+    """
+
+    core: Any
+    folder: Path
+    weights: str
+    key: str
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / f"{self.weights}-{self.key}.blob"
+
+    def model(self, compiled: Callable[[], Any], properties: Mapping[str, Any]) -> tuple[Any, Any]:
+        """The model from the file, with its memory; or a new one, which is then kept if there is room for it."""
+        try:
+            mapped = np.memmap(self._path, dtype=np.uint8, mode="c")
+            return self.core.import_model(openvino.Tensor(mapped, shared_memory=True), "CPU", properties), mapped
+        except FileNotFoundError:
+            pass
+        except (RuntimeError, ValueError, OSError) as error:
+            logger.warning("%s cannot be used and is made anew: %s", self._path, str(error)[:200])
+        model = compiled()
+        try:
+            self._keep(model.export_model().getbuffer())
+        except OSError as error:
+            logger.warning("the compiled model is not kept, so that loading it takes longer: %s", error)
+        return model, None
+
+    def _keep(self, content: memoryview) -> None:
+        """Write the file at once or not at all, and remove what is of other weights."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self._path.with_suffix(f".{os.getpid()}.part")
+        try:
+            part.write_bytes(content)
+            part.replace(self._path)
+        finally:
+            part.unlink(missing_ok=True)
+        for each in self.folder.iterdir():
+            abandoned = each.suffix == ".part" and time.time() - each.stat().st_mtime > _LONGEST_WRITE_S
+            if abandoned or (each.suffix == ".blob" and not each.name.startswith(self.weights)):
+                each.unlink(missing_ok=True)
 
 
 def _initialise_bindings() -> None:
@@ -102,7 +168,8 @@ def _initialise_bindings() -> None:
     Two threads that do it together deadlock: one holds the lock of a C++ static and waits for Python's, the other the
     other way round.
     """
-    openvino.Tensor(np.zeros((1, 1), dtype=np.int64), shared_memory=True).get_element_type().to_dtype()
+    with _bindings:
+        openvino.Tensor(np.zeros((1, 1), dtype=np.int64), shared_memory=True).get_element_type().to_dtype()
 
 
 def _share_indexes(model: Any) -> None:

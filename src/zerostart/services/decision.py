@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from zerostart.credentials import AccessKey
-from zerostart.errors import BodyTooLarge, EngineFailure, InvalidInput, NoInstance, UnknownModel, shortened
+from zerostart.errors import (
+    BodyTooLarge,
+    EngineFailure,
+    InvalidInput,
+    InvocationTimeout,
+    NoInstance,
+    UnknownModel,
+    shortened,
+)
 from zerostart.hosting.launcher import InstanceReply
 from zerostart.hosting.router import Router
 from zerostart.metadata.database import Database
@@ -106,11 +114,17 @@ class DecisionService:
         """The answers of an endpoint; one that sleeps is woken.
 
         Raises BodyTooLarge for more pairs than an instance takes, InvalidInput with the instance's words,
-        EngineFailure, and what an invocation raises.
+        EngineFailure, and what an invocation raises (InvocationTimeout says what to ask less of).
         """
         self._check_pairs(sum(question.pairs for question in questions))
         body = encode_questions(text, questions)
-        result = await self._invocations.invoke(Invocation(endpoint, body, QUESTIONS, _JSON))
+        try:
+            result = await self._invocations.invoke(Invocation(endpoint, body, QUESTIONS, _JSON))
+        except InvocationTimeout as error:
+            raise InvocationTimeout(
+                f"Endpoint {endpoint} did not answer {len(questions)} questions in the time of an invocation (setting "
+                "invocation_timeout_s): ask fewer at a time, or with fewer options, or of a shorter input."
+            ) from error
         if result.reply.status >= 400:
             raise _refusal(result.reply)
         model_id, answers, tokens = decode_answers(result.reply.body, questions)

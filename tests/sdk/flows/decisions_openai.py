@@ -12,7 +12,10 @@ QUESTIONS = [
         "type": "choice",
         "name": "team",
         "instructions": "Which team should handle this?",
-        "choices": [{"value": "billing"}, {"value": "technical", "description": "defects of the app"}],
+        "choices": [
+            {"value": "billing"},
+            {"value": "travel", "description": "flights and hotels"},
+        ],
     },
     {"type": "choice", "instructions": "Is it a complaint?", "choices": [{"value": True}, {"value": False}]},
     {"type": "predicate", "name": "angry", "instructions": "The customer is angry."},

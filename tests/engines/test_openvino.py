@@ -1,0 +1,101 @@
+"""The compiled model that OpenVINO's engine keeps, so that a model loads in a third of the time."""
+
+import logging
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.engines.test_contract import CLASSES, batch_of
+from tests.tiny_models import BUILTIN
+from zerostart.engines.base import EngineOptions, Logits
+from zerostart.engines.registry import load_engine
+
+BATCH = batch_of(9, 30, 14)
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> EngineOptions:
+    return EngineOptions(threads=1, precision="fp32", cache_folder=tmp_path / "cache", weights="a" * 64)
+
+
+def answers(options: EngineOptions) -> Logits:
+    engine = load_engine("openvino", BUILTIN, CLASSES, options)
+    try:
+        return engine.logits(BATCH)
+    finally:
+        engine.close()
+
+
+def kept(options: EngineOptions) -> list[Path]:
+    assert options.cache_folder is not None
+    return sorted(options.cache_folder.iterdir())
+
+
+def test_it_answers_the_same_from_the_file_with_any_number_of_threads(options: EngineOptions) -> None:
+    fresh = answers(replace(options, cache_folder=None))
+    np.testing.assert_array_equal(answers(options), fresh)
+    (file,) = kept(options)
+    made_at = file.stat().st_mtime_ns
+    np.testing.assert_array_equal(answers(options), fresh)
+    np.testing.assert_allclose(answers(replace(options, threads=2)), fresh, atol=1e-5)
+    np.testing.assert_allclose(answers(replace(options, frugal=True)), fresh, atol=1e-5)
+    assert [(each, each.stat().st_mtime_ns) for each in kept(options)] == [(file, made_at)]
+
+
+def test_each_precision_has_its_own_and_other_weights_replace_it(options: EngineOptions) -> None:
+    fp32, int8 = answers(options), answers(replace(options, precision="int8"))
+    old = kept(options)
+    assert len(old) == 2
+    np.testing.assert_array_equal(answers(replace(options, precision="int8")), int8)
+    assert not np.array_equal(fp32, int8)
+    answers(replace(options, weights="b" * 64))
+    (new,) = kept(options)
+    assert new not in old
+
+
+@pytest.mark.parametrize("content", [b"", b"not a compiled model", None])
+def test_a_broken_file_is_said_and_made_anew(
+    options: EngineOptions, content: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = answers(options)
+    (file,) = kept(options)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    with caplog.at_level(logging.WARNING):
+        np.testing.assert_array_equal(answers(options), expected)
+    assert f"{file} cannot be used and is made anew" in caplog.text
+    assert kept(options) == [file]
+    assert file.stat().st_size == len(whole)
+
+
+def test_without_room_it_is_not_kept_and_answers(options: EngineOptions, caplog: pytest.LogCaptureFixture) -> None:
+    assert options.cache_folder is not None
+    options.cache_folder.write_text("a file where the folder would be")
+    with caplog.at_level(logging.WARNING):
+        np.testing.assert_array_equal(answers(options), answers(replace(options, cache_folder=None)))
+    assert "is not kept" in caplog.text
+
+
+def test_what_a_killed_process_left_half_written_is_removed(options: EngineOptions) -> None:
+    assert options.cache_folder is not None
+    options.cache_folder.mkdir()
+    old, young = options.cache_folder / "x.1.part", options.cache_folder / "x.2.part"
+    for each in (old, young):
+        each.write_bytes(b"half")
+    os.utime(old, (time.time() - 7200,) * 2)
+    answers(options)
+    assert not old.exists()
+    assert young.exists()
+
+
+def test_many_that_load_it_at_once_get_the_same(options: EngineOptions) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: answers(options), range(8)))
+    for each in found[1:]:
+        np.testing.assert_array_equal(each, found[0])
+    assert len(kept(options)) == 1
