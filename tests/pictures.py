@@ -39,6 +39,13 @@ def _many_texts(page: Page) -> None:
     page.locator("#results").scroll_into_view_if_needed()
 
 
+def _decided(page: Page) -> None:
+    page.get_by_role("link", name="Try an example").click()
+    expect(page.locator(".answers")).to_be_visible(timeout=60_000)
+    page.get_by_role("navigation", name="Playground").scroll_into_view_if_needed()
+    page.evaluate("document.querySelector('.tabs').scrollIntoView()")
+
+
 @dataclass(frozen=True)
 class Picture:
     """What is seen at an address, where `{endpoint}` and `{model}` stand for those that are there."""
@@ -59,6 +66,7 @@ PICTURES: Sequence[Picture] = (
     Picture("endpoint", "/endpoints/{endpoint}?text={text}&labels={labels}"),
     Picture("endpoint-dark", "/endpoints/{endpoint}?text={text}&labels={labels}", scheme="dark"),
     Picture("many-texts", "/endpoints/{endpoint}/texts?labels=sport, cooking, economy, travel", prepare=_many_texts),
+    Picture("decide", "/endpoints/{endpoint}/decide", (1200, 1000), prepare=_decided),
     Picture("batch", "/batch/new"),
     Picture("clean-up", "/settings/clean-up"),
 )

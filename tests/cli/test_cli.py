@@ -12,7 +12,7 @@ from tests.processes import ServerProcess, clean_environment, wait_for
 from tests.tiny_models import build_source
 
 COMMANDS = [
-    *("classify", "serve", "model-server", "deploy", "invoke", "env", "version"),
+    *("classify", "decide", "serve", "model-server", "deploy", "invoke", "env", "version"),
     *("endpoints list", "endpoints show", "endpoints delete", "models list", "models add", "run"),
     *("models pull", "models export", "models remove", "models search", "models show"),
     *("models bench", "models optimize"),

@@ -8,6 +8,7 @@ from zerostart.cli import (
     clean_up,
     compare,
     costs,
+    decide,
     endpoints,
     evaluate,
     keys,
@@ -31,6 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 classify.register(app)
+decide.register(app)
 serve.register(app)
 endpoints.register(app)
 clean_up.register(app)

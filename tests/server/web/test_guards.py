@@ -18,6 +18,7 @@ PAGES = (
     "/endpoints",
     "/endpoints/shared",
     "/endpoints/shared/texts",
+    "/endpoints/shared/decide",
     "/endpoints/shared/delete",
     "/batch",
     "/batch/new",

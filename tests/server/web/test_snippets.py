@@ -1,16 +1,20 @@
 """The code that the pages show runs as it is shown."""
 
 import html
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
 from tests.processes import BUILTIN, ServerProcess, clean_environment, wait_for
 from tests.server.web.conftest import Visitor
+from zerostart.nli.question import Option, Question
+from zerostart.server.web.decide_snippets import decide_snippets
 from zerostart.server.web.snippets import model_snippets
 
 SDKS = Path(__file__).parents[3] / ".sdks"
@@ -32,7 +36,8 @@ def started(server: ServerProcess, name: str, code: str, folder: Path) -> "subpr
     shell = name in {"Command line", "curl", "AWS CLI"}
     file = folder / ("snippet.sh" if shell else "ask.py")
     file.write_text(code)
-    command = ["bash", "-euc", f'eval "$(zerostart env)"; exec {sys.executable} {file}']
+    python = SDKS / "decisions" / "bin" / "python" if name == "openai" else sys.executable
+    command = ["bash", "-euc", f'eval "$(zerostart env)"; exec {python} {file}']
     if shell:
         command = ["bash", "-eu", str(file)]
     if name == "SageMaker Python SDK":
@@ -54,7 +59,7 @@ def printed_by(process: "subprocess.Popen[str]") -> str:
 
 def skip_without(name: str) -> None:
     """Where the program that a snippet is for is not installed."""
-    environment = {"SageMaker Python SDK": "v2", "AWS CLI": "cli"}.get(name)
+    environment = {"SageMaker Python SDK": "v2", "AWS CLI": "cli", "openai": "decisions"}.get(name)
     if environment and not (SDKS / environment / ".installed").exists():
         pytest.skip(f"the environment .sdks/{environment} is not there: make test makes it")
 
@@ -114,3 +119,31 @@ def test_an_endpoints_code_asks_it(admin: Visitor, name: str, tmp_path: Path) ->
     admin.open("/endpoints/shared")
     printed = run(admin.server, name, snippets(admin.page)[name], tmp_path)
     assert LABELS.search(printed), printed
+
+
+@pytest.mark.parametrize("name", ["openai", "curl", "Command line"])
+def test_code_asks_what_was_asked_in_the_playground(admin: Visitor, name: str, tmp_path: Path) -> None:
+    skip_without(name)
+    asked = {
+        "text": 'It\'s "broken", again:\nrefund me!',
+        "kind-2": "predicate",
+        "instructions-2": "It's $broken `now`.",
+    }
+    options = {"instructions-1": "Which team's?", "options-1": "billing: invoices, refunds\ntechnical's"}
+    admin.open(f"/endpoints/shared/decide?{urlencode({**asked, **options})}")
+    printed = run(admin.server, name, snippets(admin.page)[name], tmp_path)
+    (told,) = re.findall(r"technical&#39;s</span>\s*<span class=\"score-value\">([0-9.]+)%", admin.page)
+    if name == "Command line":
+        assert re.search(rf"technical's *│ {float(told) / 100:.3f}", printed), printed
+        return
+    choice = json.loads(printed.splitlines()[0]) if name == "openai" else json.loads(printed)["answers"][0]
+    probabilities = {each["value"]: each["probability"] for each in choice["probabilities"]}
+    assert probabilities["technical's"] == pytest.approx(float(told) / 100, abs=0.0006)
+
+
+def test_code_that_cannot_be_typed_is_not_shown() -> None:
+    options = (Option("a: b", "c"), Option("d"))
+    found = decide_snippets("http://127.0.0.1:1", "a", "text", [Question("choice", "Which?", options)])
+    assert [each.name for each in found] == ["openai", "curl"]
+    found = decide_snippets("http://127.0.0.1:1", "a", "-x", [Question("predicate", "It is so.")])
+    assert [each.name for each in found] == ["openai", "curl"]

@@ -1,4 +1,4 @@
-"""An invocation by the pages: counted, and answered, as any client's is."""
+"""Invocations by the pages: counted, and answered, as any client's are."""
 
 import json
 import time
@@ -8,8 +8,10 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
-from zerostart.errors import InvalidInput
+from zerostart.errors import EngineFailure, InvalidInput
 from zerostart.metrics import ControlPlaneMetrics
+from zerostart.nli.question import Question
+from zerostart.services.decision import Decisions, DecisionService
 from zerostart.services.invocation import Invocation, InvocationService
 from zerostart.serving.http import unless_caller_left
 
@@ -57,3 +59,28 @@ async def ask(request: Request, asked: Asked, service: InvocationService, metric
         metrics.errors_4xx.labels(asked.endpoint, "ModelError").inc()
         raise InvalidInput(str(document.get("message", "The model refused the text.")))
     return Answer(document, result.model_latency_s)
+
+
+async def decide(
+    request: Request,
+    endpoint: str,
+    text: str,
+    questions: Sequence[Question],
+    service: DecisionService,
+    metrics: ControlPlaneMetrics,
+) -> Decisions:
+    """The answers to questions. Raises InvalidInput with the model server's own words, and what invoking raises."""
+    started_s = time.monotonic()
+    try:
+        found = await unless_caller_left(request, service.decide(endpoint, text, questions))
+    except (InvalidInput, EngineFailure) as error:
+        is_callers = isinstance(error, InvalidInput)
+        metrics.invocations.labels(endpoint).inc()
+        metrics.model_errors.labels(endpoint, "400" if is_callers else "500").inc()
+        (metrics.errors_4xx if is_callers else metrics.errors_5xx).labels(endpoint, type(error).__name__).inc()
+        raise
+    if found is None:
+        raise ClientDisconnect
+    metrics.invocations.labels(endpoint).inc()
+    metrics.record_answer(endpoint, found.variant, found.model_latency_s, time.monotonic() - started_s)
+    return found

@@ -213,6 +213,11 @@ class WebEdge:
         logger.log(level, "page", extra={"fields": fields})
 
 
+def address_of(request: Request) -> str:
+    """This server as the browser calls it: the origin of its form, which was checked, says http or https best."""
+    return request.headers.get("origin") or str(request.base_url).rstrip("/")
+
+
 def is_fragment(request: Request) -> bool:
     """Whether htmx asks for a part of a page."""
     return request.headers.get("hx-request") == "true"

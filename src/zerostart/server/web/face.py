@@ -16,6 +16,7 @@ from zerostart.server.web.assets import Assets
 from zerostart.server.web.batch_pages import BatchPages
 from zerostart.server.web.bucket_pages import BucketPages
 from zerostart.server.web.clean_up_pages import CleanUpPages
+from zerostart.server.web.decide_pages import DecidePages
 from zerostart.server.web.edge import WebEdge
 from zerostart.server.web.endpoint_pages import EndpointPages
 from zerostart.server.web.endpoint_rows import EndpointViews
@@ -64,6 +65,7 @@ class WebFace:
         self._hub = HubPages(self._edge, parts, metrics)
         self._fetches = FetchPages(self._edge, parts)
         self._texts = TextsPages(self._edge, parts, metrics)
+        self._decide = DecidePages(self._edge, parts, metrics)
         self._endpoints = EndpointPages(self._edge, parts, self._views, self._history, metrics)
         self._updates = UpdatePages(self._edge, parts)
         self._settings = SettingsPages(self._edge, parts, keys, uses)
@@ -90,6 +92,7 @@ class WebFace:
             *self._hub.routes(),
             *self._fetches.routes(),
             *self._texts.routes(),
+            *self._decide.routes(),
             *self._endpoints.routes(),
             *self._updates.routes(),
             *self._settings.routes(),

@@ -87,6 +87,14 @@ class Links:
         """The playground for many texts."""
         return f"{self.endpoint(name)}/texts"
 
+    def decide(self, name: str) -> str:
+        """The playground for questions."""
+        return f"{self.endpoint(name)}/decide"
+
+    def decide_with(self, name: str, fields: Mapping[str, str]) -> str:
+        """The same with its form filled in."""
+        return f"{self.decide(name)}?{urlencode(fields)}"
+
     def delete_endpoint(self, name: str) -> str:
         """The page that asks before it deletes."""
         return f"{self.endpoint(name)}/delete"

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
@@ -13,7 +12,7 @@ from zerostart.credentials import OWN_KEY_NAME, AccessKey, Role
 from zerostart.errors import AlreadyExists, InvalidField, InvalidInput, ZerostartError, shortened
 from zerostart.metadata.rows import PageRequest
 from zerostart.server.web.contexts import Choice
-from zerostart.server.web.edge import Visit, WebEdge
+from zerostart.server.web.edge import Visit, WebEdge, address_of
 from zerostart.server.web.errors import error_page
 from zerostart.server.web.formats import ago
 from zerostart.server.web.installation import free_shown, place_rows, setting_rows, versions
@@ -134,15 +133,10 @@ class SettingsPages:
 
     def _made(self, visit: Visit, key: AccessKey) -> NewKeyPage:
         ca_bundle = server_address(self._parts.settings, {}).ca_bundle
-        address = ServerAddress(_address(visit.request), ca_bundle)
+        address = ServerAddress(address_of(visit.request), ca_bundle)
         variables = client_variables(key, address, self._parts.settings.region)
         exports = "\n".join(f"export {name}='{value}'" for name, value in variables.items())
         return NewKeyPage(self._row(key, visit.caller), key.secret_access_key, exports, ca_bundle)
-
-
-def _address(request: Request) -> str:
-    """This server as the browser calls it: the origin of its form, which was checked, says http or https best."""
-    return request.headers.get("origin") or str(request.base_url).rstrip("/")
 
 
 def _asked(form: KeyForm) -> tuple[Role, Sequence[str]]:

@@ -1,5 +1,5 @@
-// What no server can do: put text on the clipboard, scroll by what fits, and tell how far an upload is. Copy buttons are
-// shown only where this runs; without it files are sent as by any other form.
+// What no server can do: put text on the clipboard, put the cursor where one goes on, scroll by what fits, and tell how
+// far an upload is. Copy buttons are shown only where this runs; without it files are sent as by any other form.
 "use strict";
 document.documentElement.classList.add("scripted");
 document.addEventListener("click", async (event) => {
@@ -16,6 +16,8 @@ document.addEventListener("click", async (event) => {
   }
   setTimeout(() => { button.textContent = "Copy"; }, 2000);
 });
+
+document.addEventListener("htmx:after:swap", () => document.querySelector("[data-focus]")?.focus());
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
