@@ -23,6 +23,7 @@ from zerostart.nli.labels import CandidateLabel
 from zerostart.nli.question import Option, Question, QuestionKind
 from zerostart.nli.template import HypothesisTemplate
 from zerostart.nli.wording import hypotheses
+from zerostart.serving.questions import SCORERS
 from zerostart.settings import load_settings
 
 _FILE = Path(__file__).with_name("decisions.jsonl")
@@ -124,6 +125,7 @@ def _asked(cases: Sequence[Case], wording: Wording, scorer: ScorerName | None) -
 def _request(case: Case, worded: Sequence[str], scorer: ScorerName | None) -> ClassificationRequest:
     labels = tuple(CandidateLabel(str(place), hypothesis) for place, hypothesis in enumerate(worded))
     multi_label = case.question.kind == "predicate"
+    scorer = scorer or SCORERS[case.question.kind]
     return ClassificationRequest((case.text,), (labels,), HypothesisTemplate("{}"), multi_label, scorer=scorer)
 
 

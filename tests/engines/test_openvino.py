@@ -15,7 +15,7 @@ from tests.tiny_models import BUILTIN
 from zerostart.engines.base import EngineOptions, Logits
 from zerostart.engines.registry import load_engine
 
-BATCH = batch_of(9, 30, 14)
+BATCH = batch_of(*range(3, 40))
 
 
 @pytest.fixture
@@ -45,6 +45,19 @@ def test_it_answers_the_same_from_the_file_with_any_number_of_threads(options: E
     np.testing.assert_allclose(answers(replace(options, threads=2)), fresh, atol=1e-5)
     np.testing.assert_allclose(answers(replace(options, frugal=True)), fresh, atol=1e-5)
     assert [(each, each.stat().st_mtime_ns) for each in kept(options)] == [(file, made_at)]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_the_process_that_made_the_file_computes_the_same_to_the_bit_as_later_ones(
+    options: EngineOptions, precision: str
+) -> None:
+    options = replace(options, precision=precision)
+    first = answers(options)
+    np.testing.assert_array_equal(answers(options), first)
+    assert options.cache_folder is not None
+    nowhere = options.cache_folder.parent / "a file"
+    nowhere.touch()
+    np.testing.assert_array_equal(answers(replace(options, cache_folder=nowhere)), first)
 
 
 def test_each_precision_has_its_own_and_other_weights_replace_it(options: EngineOptions) -> None:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.processes import ModelServerProcess, wait_for
+from tests.processes import BUILTIN, ModelServerProcess, clean_environment, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -200,21 +200,16 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    from tests.processes import clean_environment
-
     path = tmp_path / "s.sock"
     command = [
         sys.executable,
         "-m",
         "zerostart",
         "model-server",
-        "--engine",
-        "fake",
-        "--socket",
-        str(path),
-        "--exit-with-parent",
+        *("--model", BUILTIN, "--threads", "1", "--socket", str(path), "--exit-with-parent"),
     ]
-    process = subprocess.Popen(command, stdin=read_end, stdout=subprocess.DEVNULL, env=clean_environment(tmp_path))
+    environment = clean_environment(tmp_path, ZEROSTART_ENGINE="fake")
+    process = subprocess.Popen(command, stdin=read_end, stdout=subprocess.DEVNULL, env=environment)
     os.close(read_end)
     wait_for(path.exists)
     assert path.stat().st_mode & 0o077 == 0

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from zerostart.settings import Settings
 
+# A tenth of a core that a program of ordinary priority wants whole.
+_NICENESS = 10
+
 
 def return_freed_memory() -> None:
     """Have glibc keep one heap and give back what is freed: 60 MB less at the peak. Elsewhere this does nothing."""
@@ -54,25 +57,17 @@ def isolate_alone(settings: Settings) -> None:
     isolate(secret=settings.home)
 
 
-def give_precedence(niceness: int = 10) -> None:
-    """Compute at a low priority, so that endpoints keep most of their latency.
+def give_precedence() -> None:
+    """Compute at a low priority, so that endpoints keep most of their latency, and other programs theirs.
 
-    Linux weighs sessions against each other before it looks into them, where that is on (`autogroup`).
+    Not at the lowest: a job has to go on, if slowly, on a machine where others compute all the time. Linux weighs
+    sessions against each other before it looks into them, where that is on (`autogroup`).
     """
     import os
 
-    os.nice(niceness)
+    os.nice(_NICENESS)
     with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(niceness))
-
-
-def give_way() -> None:
-    """Compute only while nobody else wants the processor, so that endpoints keep their latency; else as above."""
-    import os
-
-    give_precedence(19)
-    with contextlib.suppress(OSError, AttributeError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        Path("/proc/self/autogroup").write_text(str(_NICENESS))
 
 
 def exit_with_parent_process() -> None:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from zerostart.cli.instance import serve_model
-from zerostart.cli.own_process import exit_with_parent_process, give_way, isolate_for_model, return_freed_memory
+from zerostart.cli.own_process import exit_with_parent_process, give_precedence, isolate_for_model, return_freed_memory
 from zerostart.errors import InvalidSettings
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
 from zerostart.settings import ServerAddress, Settings, load_settings, write_server_address
@@ -177,7 +177,7 @@ def transform_worker(
     """
     settings = load_settings()
     if not estimate:  # somebody waits for one, and it is short: behind all other work it would time out
-        give_way()
+        give_precedence()
     if isolate_for:
         _isolate_worker(settings, isolate_for)
     if not estimate:

@@ -132,20 +132,29 @@ class _KeptModel:
         return self.folder / f"{self.weights}-{self.key}.blob"
 
     def model(self, compiled: Callable[[], Any], properties: Mapping[str, Any]) -> tuple[Any, Any]:
-        """The model from the file, with its memory; or a new one, which is then kept if there is room for it."""
+        """The model, and the memory that it is in: that of the file, made anew where it is missing or broken.
+
+        What was just compiled is read back too, since in int8 its last digits differ from those of what was kept.
+        """
         try:
-            mapped = np.memmap(self._path, dtype=np.uint8, mode="c")
-            return self.core.import_model(openvino.Tensor(mapped, shared_memory=True), "CPU", properties), mapped
+            return self._read(properties)
         except FileNotFoundError:
             pass
         except (RuntimeError, ValueError, OSError) as error:
             logger.warning("%s cannot be used and is made anew: %s", self._path, str(error)[:200])
-        model = compiled()
+        content = compiled().export_model().getbuffer()
         try:
-            self._keep(model.export_model().getbuffer())
+            self._keep(content)
+            return self._read(properties)
         except OSError as error:
             logger.warning("the compiled model is not kept, so that loading it takes longer: %s", error)
-        return model, None
+        return self._imported(np.array(content, dtype=np.uint8), properties)
+
+    def _read(self, properties: Mapping[str, Any]) -> tuple[Any, Any]:
+        return self._imported(np.memmap(self._path, dtype=np.uint8, mode="c"), properties)
+
+    def _imported(self, memory: Any, properties: Mapping[str, Any]) -> tuple[Any, Any]:
+        return self.core.import_model(openvino.Tensor(memory, shared_memory=True), "CPU", properties), memory
 
     def _keep(self, content: memoryview) -> None:
         """Write the file at once or not at all, and remove what is of other weights."""

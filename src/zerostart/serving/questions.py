@@ -29,7 +29,7 @@ MAX_QUESTIONS = 400
 MAX_OPTIONS = 255
 _AS_IT_IS = HypothesisTemplate("{}")
 # Whether an embedding has a say; None leaves it to the model.
-_SCORERS: dict[QuestionKind, ScorerName | None] = {"choice": None, "score": None, "predicate": "nli"}
+SCORERS: dict[QuestionKind, ScorerName | None] = {"choice": None, "score": None, "predicate": "nli"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class AskedQuestions:
         for place, question in enumerate(self.questions):
             if len(question.options) != 1:  # of one option alone there is nothing to ask
                 predicate, profiled = question.kind == "predicate", _is_profiles(question, profile)
-                groups.setdefault((predicate, _SCORERS[question.kind], profiled), []).append(place)
+                groups.setdefault((predicate, SCORERS[question.kind], profiled), []).append(place)
         self._parts = [self._part(text, places, *group) for group, places in groups.items()]
 
     @property
