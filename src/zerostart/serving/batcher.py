@@ -8,7 +8,7 @@ not wait for one of ten thousand, and one that was served in part is not overtak
 
 Padding changes the last digits of a row, so that these depend on who else asks at the time. A request that has to be
 answered the same to the bit gives the width of each pair: it is computed in batches of that width alone
-(docs/decisions/0015-scores-depend-on-the-pair.md).
+(docs/decisions/0026-answers-depend-on-text-and-question.md).
 """
 
 import threading
