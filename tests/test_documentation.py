@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from zerostart.nli.question import Question
+from zerostart.nli.typed_question import typed_options
+from zerostart.nli.wording import hypotheses
 from zerostart.server.aws.control_plane import LOG_OPERATIONS, OPERATIONS
 from zerostart.server.aws.query import OPERATIONS as QUERY_OPERATIONS
 from zerostart.server.aws.service_model import service_model
@@ -75,6 +78,17 @@ def test_no_parameter_is_described_that_aws_has_not() -> None:
     for name, parameters in _all_parameters():
         known.setdefault(id(sections[name]), set()).update(parameters)
     assert {name for name, said in sections.items() if said.keys() - known[id(said)]} == set()
+
+
+def test_hypotheses_are_as_they_are_described() -> None:
+    page = (DOCS / "decisions-api.md").read_text("utf-8").partition("| question | option | hypothesis |\n")[2]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.partition("\n\n")[0].splitlines()[1:]]
+    assert len(rows) > 4
+    for instructions, option, hypothesis in rows:
+        question = Question("predicate", instructions)
+        if option != "a predicate":
+            question = Question("choice", instructions, typed_options(f"{option};another"))
+        assert hypotheses(question)[0] == hypothesis
 
 
 def test_every_decision_is_in_the_index() -> None:
