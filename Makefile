@@ -7,6 +7,8 @@ TEST := $(VENV)/.test-installed
 DOCS := $(VENV)/.docs-installed
 # The real SDKs and clients, each in an environment of its own.
 SDKS := .sdks
+# Tests wait for processes more than they compute: two files at a time, in the order of their folders.
+PARALLEL ?= --numprocesses 2 --dist loadfile --no-loadscope-reorder
 SDK_ENVIRONMENTS := $(SDKS)/v2/.installed $(SDKS)/v3/.installed $(SDKS)/cli/.installed $(SDKS)/decisions/.installed
 
 .PHONY: start demo test lint format docs screenshots bench model clean help
@@ -27,7 +29,7 @@ demo: $(BASE) ## Set up, classify real sentences, and exit
 
 test: $(TEST) $(DOCS) $(SDK_ENVIRONMENTS) lint ## Run every check and every test
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/coverage run -m pytest $(PARALLEL) $(PYTEST_ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 	@$(BIN)/mkdocs build --strict --quiet
