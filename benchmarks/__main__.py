@@ -1,7 +1,7 @@
 """Measure what the README claims: `make bench`. Ratios are of one run, medians of at least three repeats.
 
 python -m benchmarks [pipeline agreement endpoint cold memory size conversion sizes many_labels accuracy
-decisions evaluation job job_first_record job_beside job_memory]
+decisions decision_speed evaluation job job_first_record job_beside job_memory]
 """
 
 import json
@@ -11,7 +11,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import accuracy, conversion, decisions, endpoint, evaluation, footprint, models, throughput, transform
+from benchmarks import (
+    accuracy,
+    conversion,
+    decision_speed,
+    decisions,
+    endpoint,
+    evaluation,
+    footprint,
+    models,
+    throughput,
+    transform,
+)
 
 RESULTS = Path(__file__).parent / "results"
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
@@ -26,6 +37,7 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "many_labels": models.many_labels,
     "accuracy": accuracy.accuracy,
     "decisions": decisions.decisions,
+    "decision_speed": decision_speed.decision_speed,
     "evaluation": evaluation.resolutions,
     "job": transform.throughput,
     "job_first_record": transform.first_record,

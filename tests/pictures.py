@@ -46,6 +46,11 @@ def _decided(page: Page) -> None:
     page.evaluate("document.querySelector('.tabs').scrollIntoView()")
 
 
+def _example(page: Page) -> None:
+    page.get_by_role("button", name="Try it with an example").click()
+    page.wait_for_load_state()
+
+
 @dataclass(frozen=True)
 class Picture:
     """What is seen at an address, where `{endpoint}` and `{model}` stand for those that are there."""
@@ -68,6 +73,8 @@ PICTURES: Sequence[Picture] = (
     Picture("many-texts", "/endpoints/{endpoint}/texts?labels=sport, cooking, economy, travel", prepare=_many_texts),
     Picture("decide", "/endpoints/{endpoint}/decide", (1200, 1000), prepare=_decided),
     Picture("batch", "/batch/new"),
+    Picture("evaluate", "/evaluate/new", prepare=_example),
+    Picture("solution", "/solutions/zero-shot-text-classification"),
     Picture("clean-up", "/settings/clean-up"),
 )
 

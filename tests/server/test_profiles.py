@@ -18,7 +18,7 @@ from zerostart import pipeline
 from zerostart.nli.profile import Profile, ProfileLabel
 from zerostart.nli.template import HypothesisTemplate
 
-# Workers compute while nobody else wants the processor, which may be long on a busy machine.
+# Workers have a low priority, and wait long on a busy machine.
 pytestmark = pytest.mark.timeout(600)
 
 TEXTS = [f"text number {number}" for number in range(12)]
