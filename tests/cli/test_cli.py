@@ -185,6 +185,7 @@ def test_a_file_is_transformed_in_one_line(home: Path, tmp_path: Path) -> None:
         assert "Could not find requested job" in run(home, "transform", "wait", "nothing").stderr
 
 
+@pytest.mark.alone
 def test_a_server_that_dies_under_a_job_does_not_lose_it(home: Path, tmp_path: Path) -> None:
     """The command ends and says where the results will be; after the next start they are there."""
     source = tmp_path / "texts.txt"

@@ -24,6 +24,8 @@ from tests.postgresql import PostgreSQL
 from tests.processes import BUILTIN, ROLE, ServerProcess, children_of, wait_for
 from zerostart.hosting.isolation import reason_not_to_isolate
 
+pytestmark = pytest.mark.alone
+
 LABELS = ["travel", "cooking", "money"]
 WORDS = [
     "the",

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -159,9 +160,12 @@ class _KeptModel:
     def _keep(self, content: memoryview) -> None:
         """Write the file at once or not at all, and remove what is of other weights."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        part = self._path.with_suffix(f".{os.getpid()}.part")
+        # A name of its own for each writer: two threads must not write what one of them has mapped by then.
+        handle, name = tempfile.mkstemp(".part", dir=self.folder)
+        part = Path(name)
         try:
-            part.write_bytes(content)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
             part.replace(self._path)
         finally:
             part.unlink(missing_ok=True)
