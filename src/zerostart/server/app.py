@@ -26,6 +26,7 @@ from zerostart.server.aws.s3.gateway import S3Gateway
 from zerostart.server.aws.s3.operations import S3Operations
 from zerostart.server.aws.service_model import service_model
 from zerostart.server.aws.sigv4 import AuthenticationError
+from zerostart.server.decisions.edge import DecisionsEdge
 from zerostart.server.decisions.face import DecisionsFace
 from zerostart.server.jobs import job_routes
 from zerostart.server.solutions import solution_routes
@@ -51,7 +52,8 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate, web
     query_api = QueryApi(settings.region)
     uses = KeyUses(settings.key_uses_path)
     edge = AwsEdge(control_plane, runtime, query_api, keys, uses, gate, metrics, settings.max_body_bytes)
-    decisions = DecisionsFace(parts.decisions, keys, uses, gate, metrics, settings.max_body_bytes)
+    decisions_edge = DecisionsEdge(parts.decisions, keys, uses, gate, metrics, settings.max_body_bytes)
+    decisions = DecisionsFace(parts.decisions, decisions_edge)
     web = WebFace(parts, keys, uses, gate, metrics, web_hosts)
 
     async def ping(_request: Request) -> Response:

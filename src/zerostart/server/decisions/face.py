@@ -9,15 +9,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from zerostart.credentials import AccessKey
-from zerostart.metrics import ControlPlaneMetrics
 from zerostart.server.decisions.edge import DecisionsEdge
 from zerostart.server.decisions.models_form import write_model, write_models
 from zerostart.server.decisions.openai_form import OPENAI
 from zerostart.server.decisions.request import UnknownAddress
 from zerostart.server.decisions.typesafe_form import TYPESAFE
-from zerostart.services.access_key import KeyUses
 from zerostart.services.decision import DecisionService
-from zerostart.serving.http import Gate
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -25,17 +22,9 @@ _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 class DecisionsFace:
     """Every address under /v1."""
 
-    def __init__(
-        self,
-        service: DecisionService,
-        keys: Mapping[str, AccessKey],
-        uses: KeyUses,
-        gate: Gate,
-        metrics: ControlPlaneMetrics,
-        max_body_bytes: int,
-    ) -> None:
+    def __init__(self, service: DecisionService, edge: DecisionsEdge) -> None:
         self._service = service
-        self._edge = DecisionsEdge(service, keys, uses, gate, metrics, max_body_bytes)
+        self._edge = edge
 
     def routes(self) -> list[Route]:
         """What is not known is told in OpenAI's form."""
