@@ -67,11 +67,11 @@ def fragile(tmp_path: Path) -> Iterator[tuple[BulkClassifier, FragileEngine, Sco
     built.close()
 
 
-def test_scores_are_the_same_to_the_bit_whatever_is_classified_beside(real: BulkClassifier) -> None:
+def test_scores_are_the_same_to_the_bit_whatever_is_classified_beside(real: BulkClassifier, tmp_path: Path) -> None:
     asked = texts(300)
     together = [asdict(answer[0]) for answer in real.classify_each(map(request, asked)) if isinstance(answer, list)]
     computed = real.computed_pairs
-    settings = Settings(home=Path("/nonexistent"), precision=real._engine.precision, threads=2)
+    settings = Settings(home=tmp_path, precision=real._engine.precision, threads=2)
     other = build_bulk_classifier(settings, BUILTIN_MODEL_ID)
     try:
         order = random.Random(1).sample(range(len(asked)), len(asked))

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import re
 import sys
 import tempfile
 import time
@@ -73,7 +74,7 @@ def load(folder: Path, classes: int, options: EngineOptions) -> OpenVinoEngine:
     """Load `model.onnx` of `folder`.
 
     `auto` is bf16 where the processor multiplies it in hardware (AMX or AVX512_BF16), else fp32. int8 rounds weights
-    and activations.
+    and activations; where the processor does not multiply int8, weights alone, and it is no quicker than fp32.
     """
     del classes
     _initialise_bindings()
@@ -83,6 +84,7 @@ def load(folder: Path, classes: int, options: EngineOptions) -> OpenVinoEngine:
         precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
     if precision not in _PRECISIONS:
         raise InvalidSettings(f"Engine 'openvino' computes in {', '.join(_PRECISIONS)}, not {precision}.")
+    in_int8 = precision == "int8" and _multiplies_int8()
     threads = options.threads or os.cpu_count() or 1
     streams = min(threads, 4)
     properties: dict[str, Any] = {
@@ -90,7 +92,7 @@ def load(folder: Path, classes: int, options: EngineOptions) -> OpenVinoEngine:
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": streams,
         "ENABLE_CPU_PINNING": False,
-        "DYNAMIC_QUANTIZATION_GROUP_SIZE": _INT8_GROUP if precision == "int8" else 0,
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": _INT8_GROUP if in_int8 else 0,
     }
     if options.frugal:
         properties["CPU_RUNTIME_CACHE_CAPACITY"] = _FRUGAL_KERNELS
@@ -99,12 +101,21 @@ def load(folder: Path, classes: int, options: EngineOptions) -> OpenVinoEngine:
         model = core.read_model(folder / "model.onnx")
         _share_indexes(model)
         if precision == "int8":
-            _round_weights(model)
+            _round_weights(model, kept_rounded=in_int8)
         return core.compile_model(model, "CPU", properties)
 
-    kept = _kept_model(core, options, precision)
+    kept = _kept_model(core, options, f"{precision} kernels" if in_int8 else precision)
     model, mapped = (compiled(), None) if kept is None else kept.model(compiled, properties)
     return OpenVinoEngine(model, precision, streams, mapped)
+
+
+def _multiplies_int8() -> bool:
+    """Whether the processor does, as Linux says; elsewhere it is taken not to."""
+    try:
+        found = Path("/proc/cpuinfo").read_text("utf-8")
+    except OSError:
+        return False
+    return re.search(r"\b(avx512_vnni|avx_vnni|amx_int8|asimddp)\b", found) is not None
 
 
 def _kept_model(core: Any, options: EngineOptions, precision: str) -> "_KeptModel | None":
@@ -195,8 +206,12 @@ def _share_indexes(model: Any) -> None:
             node.input(1).replace_source_output(first.output(0))
 
 
-def _round_weights(model: Any) -> None:
-    """Replace the weights of linear layers by int8 with one scale for each output, as OpenVINO's kernels take them."""
+def _round_weights(model: Any, *, kept_rounded: bool) -> None:
+    """Round the weights of linear layers to int8 with one scale for each output.
+
+    They are kept so, as OpenVINO's kernels of int8 take them, or as the float32 that they stand for. Without such
+    kernels OpenVINO would multiply small and large batches in two ways, and a row would depend on what is beside it.
+    """
     for node in model.get_ordered_ops():
         if node.get_type_name() != "MatMul":
             continue
@@ -209,6 +224,10 @@ def _round_weights(model: Any) -> None:
             continue
         input_axis = 1 if node.get_attributes()["transpose_b"] else 0
         scale = np.maximum(np.abs(weights).max(axis=input_axis, keepdims=True), np.finfo(np.float32).tiny) / 127
-        rounded = opset.convert(opset.constant(np.round(weights / scale).astype(np.int8)), "f32")
-        scaled = opset.multiply(rounded, opset.constant(scale))
-        node.input(1).replace_source_output(scaled.output(0))
+        rounded = np.round(weights / scale)
+        if kept_rounded:
+            converted = opset.convert(opset.constant(rounded.astype(np.int8)), "f32")
+            replacement = opset.multiply(converted, opset.constant(scale))
+        else:
+            replacement = opset.constant((rounded * scale).astype(np.float32))
+        node.input(1).replace_source_output(replacement.output(0))

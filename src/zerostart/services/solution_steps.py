@@ -32,6 +32,7 @@ from zerostart.transform.request import TransformRequest
 
 _LOOK_EVERY_S = 0.2
 _JSON = ObjectAttributes(content_type="application/json")
+_IN_SERVICE = (EndpointStatus.IN_SERVICE, EndpointStatus.UPDATING)
 _OPENED = (TransformJobStatus.IN_PROGRESS, TransformJobStatus.STOPPING)
 
 
@@ -89,13 +90,7 @@ class SolutionSteps:
             Step.MODEL: lambda: _there(self._models.describe_model, launch.name),
             Step.ENDPOINT_CONFIG: lambda: _there(self._endpoint_configs.describe_endpoint_config, launch.name),
             Step.ENDPOINT: lambda: self._endpoint_status(launch) not in {None, EndpointStatus.FAILED},
-            Step.IN_SERVICE: lambda: (
-                self._endpoint_status(launch)
-                in {
-                    EndpointStatus.IN_SERVICE,
-                    EndpointStatus.UPDATING,
-                }
-            ),
+            Step.IN_SERVICE: lambda: self._endpoint_status(launch) in _IN_SERVICE,
             Step.FIRST_CALL: lambda: self.has(launch, launch.first_call_key),
             Step.JOB: lambda: self._job_status(launch) in {*_OPENED, TransformJobStatus.COMPLETED},
             Step.JOB_DONE: lambda: self._job_status(launch) is TransformJobStatus.COMPLETED,
@@ -162,8 +157,7 @@ class SolutionSteps:
         self._endpoints.create_endpoint(launch.name, launch.name, launch.tags)
 
     def _wait_in_service(self, launch: Launch, course: Course) -> None:
-        while not self.is_done(Step.IN_SERVICE, launch):
-            endpoint = self._endpoints.describe_endpoint(launch.name).endpoint
+        while (endpoint := self._endpoints.describe_endpoint(launch.name).endpoint).status not in _IN_SERVICE:
             if endpoint.status is EndpointStatus.FAILED:
                 raise InvalidInput(f"The endpoint failed: {endpoint.failure_reason}")
             if endpoint.status is EndpointStatus.DELETING:
@@ -223,12 +217,10 @@ class SolutionSteps:
             )
 
     def _wait_for_job(self, launch: Launch, course: Course) -> None:
-        while not self.is_done(Step.JOB_DONE, launch):
-            state = self._transform_jobs.describe_transform_job(launch.name)
-            if state.job.status not in _OPENED:
-                reason = state.job.failure_reason or "somebody stopped it"
-                raise InvalidInput(f"The transform job is {state.job.status}: {reason}")
+        while (job := self._transform_jobs.describe_transform_job(launch.name).job).status in _OPENED:
             course.pause(_LOOK_EVERY_S)
+        if job.status is not TransformJobStatus.COMPLETED:
+            raise InvalidInput(f"The transform job is {job.status}: {job.failure_reason or 'somebody stopped it'}")
 
     def _texts(self, launch: Launch) -> list[LabelledText]:
         content = read_bytes(self._store, launch.bucket, launch.data_key, LARGEST_BYTES)
