@@ -31,7 +31,7 @@ class RayCluster:
         self._temporary = tempfile.mkdtemp(prefix="zerostart-ray-") if self.is_own else None
         if self.is_own:  # whoever reaches its ports needs the token, which its processes inherit
             os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-            os.environ["RAY_gcs_rpc_server_reconnect_timeout_s"] = "30"
+            os.environ |= {"RAY_gcs_rpc_server_reconnect_timeout_s": "30"}  # a killed server's processes end by then
             os.environ.pop("RAY_ADDRESS", None)
         os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "AUTOSCALER_METRIC_PORT": "-1"}
         self.ray = _ray()
