@@ -4,14 +4,19 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
+import trustme
 
 from tests.hosting.test_launchers import QUESTION, ended
 from tests.load import Load
@@ -64,7 +69,7 @@ def cluster(
     environment = {**clean_environment(folder / "nowhere"), **credentials}
     add_model(home)
     try:
-        with RayNodes(folder, environment) as nodes:
+        with RayNodes(folder, environment, **encrypted(folder)) as nodes:
             for name in ("one", "two"):
                 nodes.add(name)
             settings = {
@@ -80,6 +85,17 @@ def cluster(
                 yield Cluster(server, nodes, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def encrypted(folder: Path) -> dict[str, str]:
+    """What has Ray encrypt all that its processes say to each other, and know each other by an authority."""
+    authority = trustme.CA()
+    own = authority.issue_cert("localhost", "127.0.0.1", ray.util.get_node_ip_address())
+    files = {"RAY_TLS_CA_CERT": authority.cert_pem, "RAY_TLS_SERVER_KEY": own.private_key_pem}
+    files["RAY_TLS_SERVER_CERT"] = own.cert_chain_pems[0]
+    for name, content in files.items():
+        content.write_to_path(folder / f"{name}.pem")
+    return {"RAY_USE_TLS": "1", **{name: str(folder / f"{name}.pem") for name in files}}
 
 
 def add_model(home: Path) -> None:
@@ -130,6 +146,24 @@ def test_models_reach_nodes_by_a_bucket_and_a_lost_node_loses_no_call(cluster: C
     print(f"a lost node is seen within {seen_s:.1f} s")  # noqa: T201
 
 
+@pytest.mark.parametrize("missing", ["RAY_AUTH_TOKEN", "RAY_USE_TLS"])
+def test_who_has_no_token_or_does_not_encrypt_is_not_let_in(cluster: Cluster, missing: str, home: Path) -> None:
+    joining = {key: value for key, value in cluster.nodes.joining.items() if key != missing}
+    code = f"import ray; ray.init({cluster.nodes.address!r}); print(ray.cluster_resources())"
+    environment = clean_environment(home, **joining, RAY_gcs_server_request_timeout_seconds="5")
+    asked = subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        output, _ = asked.communicate(timeout=15)
+        assert asked.returncode != 0
+    except subprocess.TimeoutExpired:
+        asked.kill()
+        output, _ = asked.communicate()
+    assert b"CPU" not in output
+    assert cluster.server.invoke("site", QUESTION)["labels"]
+
+
 def test_a_lost_actor_is_replaced_without_a_lost_call(cluster: Cluster) -> None:
     server = cluster.server
     victim = min(cluster.programs("ray::NodeInstance"))
@@ -163,11 +197,31 @@ def test_a_job_outlives_a_lost_node_with_the_same_output(cluster: Cluster) -> No
             TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 2},
         )
         if lost:
-            wait_for(lambda lost=lost: cluster.programs("transform-worker", lost), timeout_s=60)
+            wait_for(partial(cluster.programs, "transform-worker", lost), timeout_s=60)
             cluster.nodes.kill(lost)
-        wait_for(lambda name=name: ended(server, name), timeout_s=150)
+        wait_for(partial(ended, server, name), timeout_s=150)
         described = client.describe_transform_job(TransformJobName=name)
         assert described["TransformJobStatus"] == "Completed", described.get("FailureReason")
         outputs.append(s3.get_object(Bucket="texts", Key=f"{name}/texts.jsonl.out")["Body"].read())
     assert outputs[0] == outputs[1]
     assert outputs[0].count(b"\n") == len(texts)
+
+
+def test_a_lost_head_ends_calls_soon_and_with_a_new_one_endpoints_come_back(cluster: Cluster) -> None:
+    server = cluster.server
+    server.sagemaker().create_endpoint(EndpointName="site", EndpointConfigName="site")
+    wait_for(lambda: server.ready_instances("site"), timeout_s=60)
+    cluster.nodes.kill("head")
+    began_s = time.monotonic()
+    while time.monotonic() - began_s < 90:
+        started = time.monotonic()
+        try:
+            print(time.monotonic() - began_s, server.invoke("site", QUESTION)["labels"], server.process.poll())
+        except Exception as error:  # noqa: BLE001
+            print(
+                time.monotonic() - began_s, "took", time.monotonic() - started, str(error)[:150], server.process.poll()
+            )
+        time.sleep(5)
+        if server.process.poll() is not None:
+            break
+    print("".join(server.log[-30:]))

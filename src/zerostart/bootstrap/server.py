@@ -104,7 +104,6 @@ def build_server_parts(settings: Settings) -> ServerParts:
     store = _store(settings, database)
     router = Router()
     hosting = build_hosting(settings, store)
-    cores = hosting.cores
     pace = Pace(
         start_timeout_s=settings.start_timeout_s,
         drain_grace_s=settings.drain_grace_s,
@@ -114,16 +113,16 @@ def build_server_parts(settings: Settings) -> ServerParts:
     )
     reconciler = Reconciler(database, hosting.instances, router, sleep, pace)
     invocations = InvocationService(router, reconciler, settings.invocation_timeout_s)
-    max_instances = settings.max_instances or max(4, 2 * cores)
+    max_instances = settings.max_instances or hosting.most_instances
     job_logs = settings.home / "logs" / "jobs"
-    most_workers = settings.max_transform_workers or cores
+    most_workers = settings.max_transform_workers or hosting.most_workers
     supervisor = Supervisor(database, store, hosting.workers, job_logs / "TransformJobs", most_workers)
     transform_jobs = TransformJobService(
         database,
         store,
         arns,
         supervisor.wake,
-        cores=cores,
+        threads=hosting.workers.threads,
         most_workers=most_workers,
         precision=settings.precision,
         errors=settings.transform_errors,
