@@ -9,6 +9,7 @@ from typing import IO
 
 from zerostart.bootstrap.stores import build_store
 from zerostart.errors import InvalidSettings
+from zerostart.hosting.autoscaler import Autoscaler
 from zerostart.hosting.isolation import reason_not_to_isolate
 from zerostart.hosting.local import LocalLauncher
 from zerostart.hosting.reconciler import Pace, Reconciler
@@ -19,6 +20,7 @@ from zerostart.models.local_artefacts import LocalArtefacts
 from zerostart.services.activity import ActivityService
 from zerostart.services.arn import Arns
 from zerostart.services.async_invocation import AsyncInvocationService
+from zerostart.services.autoscaling import AutoscalingService
 from zerostart.services.batch import BatchService
 from zerostart.services.clean_up import CleanUpService
 from zerostart.services.decision import DecisionService
@@ -64,6 +66,8 @@ class ServerParts:
     models: ModelService
     endpoint_configs: EndpointConfigService
     endpoints: EndpointService
+    autoscaling: AutoscalingService
+    autoscaler: Autoscaler
     tags: TagService
     hub: Hub
     fetches: ModelFetchService
@@ -117,6 +121,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
     reconciler = Reconciler(database, instances, router, sleep, cores=cores, pace=pace)
     invocations = InvocationService(router, reconciler, settings.invocation_timeout_s)
     max_instances = settings.max_instances or max(4, 2 * cores)
+    autoscaler = Autoscaler(database, router, sleep, max_instances, reconciler.wake)
     job_logs = settings.home / "logs" / "jobs"
     most_workers = settings.max_transform_workers or cores
     # A worker uses the database and the buckets itself: without a network these have to be files.
@@ -181,6 +186,8 @@ def build_server_parts(settings: Settings) -> ServerParts:
         models=models,
         endpoint_configs=endpoint_configs,
         endpoints=endpoints,
+        autoscaling=AutoscalingService(database, autoscaler.wake, max_instances),
+        autoscaler=autoscaler,
         tags=tags,
         hub=Hub(artefacts),
         fetches=ModelFetchService(_worker_environment(settings, isolated=False), settings.home / "logs" / "fetches"),
