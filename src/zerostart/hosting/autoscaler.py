@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from zerostart.hosting.router import Router
-from zerostart.hosting.scaling import MINUTE_S, QUARTER_S, Load, Trend, bounded, decide, settled
+from zerostart.hosting.scaling import MINUTE_S, RECENT_S, Load, Trend, bounded, decide, settled
 from zerostart.hosting.sleep import NEVER_S, Sleep
 from zerostart.metadata.database import Database
 from zerostart.metadata.endpoint import (
@@ -154,12 +154,12 @@ class Autoscaler:
         if policy is None or endpoint.asleep_at is not None:
             self._trends[target.of] = settled(self._trend(target.of))
             return _Decision(count, "")
-        quarter, minute = (self._router.invocations(*target.of, within_s) for within_s in (QUARTER_S, MINUTE_S))
-        load, now_s = Load(quarter, minute), time.monotonic()
+        recent, minute = (self._router.invocations(*target.of, within_s) for within_s in (RECENT_S, MINUTE_S))
+        load, now_s = Load(recent, minute), time.monotonic()
         desired, self._trends[target.of] = decide(target, policy, load, count, self._trend(target.of), now_s)
         cause = (
-            f"policy {policy.name}: {minute:,} invocations in the last minute, {quarter:,} of them in its last "
-            f"{QUARTER_S:g} s, on {count} {'instance' if count == 1 else 'instances'}; TargetValue is "
+            f"policy {policy.name}: {minute:,} invocations in the last minute, {recent:,} of them in its last "
+            f"{RECENT_S:g} s, on {count} {'instance' if count == 1 else 'instances'}; TargetValue is "
             f"{policy.target_value:,g}"
         )
         return _Decision(desired, cause)
