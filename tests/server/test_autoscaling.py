@@ -1,6 +1,8 @@
 """Application Auto Scaling through unmodified boto3: its operations, and real load that has instances come and go."""
 
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,8 +13,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.load import Load
-from tests.processes import ServerProcess, children_of, wait_for
+from tests.processes import ServerProcess, children_of, clean_environment, wait_for
 from zerostart.credentials import Role, create_access_key
+from zerostart.services.access_key import client_variables
+from zerostart.settings import ServerAddress
 
 QUESTION = {"inputs": "Pack the bags.", "candidate_labels": ["travel", "cooking"]}
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
@@ -286,7 +290,7 @@ def test_bounds_and_the_limit_of_instances_act_at_once(server: ServerProcess, cl
 
 def test_lists_come_in_pages(server: ServerProcess, client: Any) -> None:
     server.create_config("blue", variant="Blue")
-    model = {"ModelName": "blue", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+    model: Any = {"ModelName": "blue", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
     server.sagemaker().create_endpoint_config(
         EndpointConfigName="three", ProductionVariants=[{"VariantName": name, **model} for name in ("A", "B", "C")]
     )
@@ -336,6 +340,21 @@ def test_lists_come_in_pages(server: ServerProcess, client: Any) -> None:
     assert client.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
 
 
+def test_the_documents_example_runs(server: ServerProcess, client: Any) -> None:
+    page = Path("docs/endpoints.md").read_text("utf-8")
+    (code,) = [
+        each for each in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "application-autoscaling" in each
+    ]
+    server.deploy("first")
+    variables = client_variables(server.keys, ServerAddress(server.address), "us-east-1")
+    environment = clean_environment(server.home) | variables
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (policy,) = client.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    assert policy["TargetTrackingScalingPolicyConfiguration"]["ScaleOutCooldown"] == 60
+    server.delete("first")
+
+
 @pytest.mark.slow
 def test_load_scales_out_and_its_end_scales_in_without_a_lost_request(home: Path) -> None:
     with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:
@@ -345,7 +364,7 @@ def test_load_scales_out_and_its_end_scales_in_without_a_lost_request(home: Path
         scale(server, "held", 1, 2, tracking(60.0, ScaleInCooldown=1, ScaleOutCooldown=1))
         client_of(server).register_scalable_target(**named("held"), SuspendedState={"DynamicScalingOutSuspended": True})
         loads = [Load(server, name, callers=1, pause_s=0.05) for name in ("busy", "held")]
-        wait_for(lambda: counts(server, "busy") == (2, 2) and server.status("busy") == "InService")
+        wait_for(lambda: counts(server, "busy") == (2, 2) and server.status("busy") == "InService", 60)
         assert counts(server, "held") == (1, 1)
         assert {status for load in loads for status, _ in load.stop()} == {200}
         server.invoke("busy", QUESTION)

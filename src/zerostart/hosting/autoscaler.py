@@ -26,7 +26,6 @@ from zerostart.metadata.endpoint import (
 )
 from zerostart.metadata.scalable_target import ScalableTarget, ScaledVariant, all_scalable_targets
 from zerostart.metadata.scaling_activity import (
-    ActivityStatus,
     begin_scaling_activity,
     end_scaling_activities,
     endpoints_being_scaled,
@@ -173,10 +172,10 @@ class Autoscaler:
         if count < decision.count:
             self._trends[of] = Trend(self._trend(of).seen_since_s)  # tried again without a cooldown
             latest = latest_scaling_activity(connection, of)
-            if changes or latest is None or latest.status is not ActivityStatus.FAILED:
+            if changes or latest is None or not latest.is_failed:
                 words = (
                     f"The setting max_instances allows {self._max_instances} instances of all endpoints together: "
-                    f"instead of {decision.count} it has {count}. Raise it, or delete an endpoint."
+                    f"instead of {decision.count} it has {count}. Raise it, delete an endpoint, or lower the bounds."
                 )
                 note_scaling_failure(connection, of, decision.count, decision.cause, now, words)
         elif changes:

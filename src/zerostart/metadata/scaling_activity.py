@@ -36,6 +36,11 @@ class ScalingActivity:
     message: str | None = None
     ended_at: datetime | None = None
 
+    @property
+    def is_failed(self) -> bool:
+        """Whether it did not come to what was wanted."""
+        return self.status is ActivityStatus.FAILED
+
 
 def begin_scaling_activity(connection: Connection, of: ScaledVariant, count: int, cause: str, at: datetime) -> None:
     """Note that a variant is to have `count` instances from now on; forgets what is too old."""

@@ -28,8 +28,7 @@ from zerostart.metadata.scaling_policy import (
     list_scaling_policies,
     put_scaling_policy,
 )
-
-LAST_ACTIVITIES = 5
+from zerostart.services.scaling_words import LAST_ACTIVITIES
 
 
 @dataclass(frozen=True)
