@@ -288,12 +288,14 @@ def test_bounds_and_the_limit_of_instances_act_at_once(server: ServerProcess, cl
     wait_for(lambda: {each["StatusCode"] for each in activities(server, "site")} == {"Successful", "Failed"})
 
 
-def test_lists_come_in_pages(server: ServerProcess, client: Any) -> None:
+def test_lists_come_in_pages_and_an_update_keeps_the_targets_of_variants_that_stay(
+    server: ServerProcess, client: Any
+) -> None:
     server.create_config("blue", variant="Blue")
-    model: Any = {"ModelName": "blue", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
-    server.sagemaker().create_endpoint_config(
-        EndpointConfigName="three", ProductionVariants=[{"VariantName": name, **model} for name in ("A", "B", "C")]
-    )
+    model = {"ModelName": "blue", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+    three: Any = [{"VariantName": name, **model} for name in ("A", "B", "C")]
+    two: Any = [{"VariantName": name, **model} for name in ("A", "D")]
+    server.sagemaker().create_endpoint_config(EndpointConfigName="three", ProductionVariants=three)
     server.sagemaker().create_endpoint(EndpointName="three", EndpointConfigName="three")
     for name in ("A", "B", "C"):
         client.register_scalable_target(**named("three", name), MinCapacity=1, MaxCapacity=2)
@@ -313,9 +315,7 @@ def test_lists_come_in_pages(server: ServerProcess, client: Any) -> None:
     server.wait_in_service("three")
 
     # an update keeps the targets of variants that stay, and removes the others
-    server.sagemaker().create_endpoint_config(
-        EndpointConfigName="two", ProductionVariants=[{"VariantName": name, **model} for name in ("A", "D")]
-    )
+    server.sagemaker().create_endpoint_config(EndpointConfigName="two", ProductionVariants=two)
     server.sagemaker().update_endpoint(EndpointName="three", EndpointConfigName="two")
     server.wait_in_service("three")
     for found in (

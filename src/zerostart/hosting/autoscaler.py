@@ -146,10 +146,7 @@ class Autoscaler:
         target, policy, count = scaled.target, scaled.policy, scaled.variant.instance_count
         nearest = bounded(target, count)
         if nearest != count:
-            bound = f"minimum capacity was set to {target.min_capacity}"
-            if nearest < count:
-                bound = f"maximum capacity was set to {target.max_capacity}"
-            return _Decision(nearest, bound)
+            return _Decision(nearest, f"{'minimum' if nearest > count else 'maximum'} capacity was set to {nearest}")
         if policy is None or endpoint.asleep_at is not None:
             self._trends[target.of] = settled(self._trend(target.of))
             return _Decision(count, "")
@@ -175,7 +172,8 @@ class Autoscaler:
             if changes or latest is None or not latest.is_failed:
                 words = (
                     f"The setting max_instances allows {self._max_instances} instances of all endpoints together: "
-                    f"instead of {decision.count} it has {count}. Raise it, delete an endpoint, or lower the bounds."
+                    f"instead of {decision.count} it has {count}. Raise that setting, delete an endpoint, or lower "
+                    "the bounds."
                 )
                 note_scaling_failure(connection, of, decision.count, decision.cause, now, words)
         elif changes:

@@ -102,11 +102,9 @@ class Sleep:
         """Note it; a variant that autoscaling brought to 0 begins again with 1 instance."""
         name, now = endpoint.name, datetime.now(UTC)
         scaled = [of for each in endpoint.variants if self._scales_to_zero(of := ScaledVariant(name, each.name))]
-        variants = [
-            replace(each, instance_count=1) if (name, each.name) in scaled else each for each in endpoint.variants
-        ]
+        reset = [replace(each, instance_count=1) if (name, each.name) in scaled else each for each in endpoint.variants]
         with self._database.transaction() as connection:
-            if put_endpoint_to_sleep(connection, name, now, variants=variants):
+            if put_endpoint_to_sleep(connection, name, now, variants=reset if scaled else None):
                 for of in scaled:
                     begin_scaling_activity(connection, of, 0, f"It had no invocation for {idle_s:g} s.", now)
                 end_scaling_activities(connection, name, now)
