@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from tests.load import BODY, Load
 from tests.processes import BUILTIN, ROLE, ServerProcess, broken_artefact, is_running, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 LAUNCHERS = ("local", "ray")
 QUESTION = {"inputs": "Pack the bags.", "candidate_labels": ["travel", "cooking"]}
 FAKE = {"ZEROSTART_ENGINE": "fake", "ZEROSTART_MAX_INSTANCES": "8"}
