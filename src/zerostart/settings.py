@@ -32,6 +32,17 @@ class Settings:
     port: int = _setting(8480, "Port that `zerostart serve` binds; 0 takes a free one.", minimum=0)
     region: str = _setting("us-east-1", "AWS region written into ARNs; signatures of any region are accepted.")
     database_url: str = _setting("", "SQLAlchemy URL of the metadata; empty is SQLite in the home folder.")
+    launcher: str = _setting(
+        "local", "Where instances and workers run: local (processes on this machine), or ray (nodes of a Ray cluster)."
+    )
+    ray_address: str = _setting(
+        "",
+        "Ray cluster that this machine is a node of, as auto or HOST:6379; empty is the variable RAY_ADDRESS, else one "
+        "that the server starts on this machine.",
+    )
+    artefact_bucket: str = _setting(
+        "zerostart-artefacts", "Bucket that models travel through to the nodes of a Ray cluster."
+    )
     engine: str = _setting(
         "auto",
         "Engine: auto (what `models bench` found fastest, else openvino), openvino, onnxruntime, torch or fake.",
@@ -238,7 +249,8 @@ def _file_values(home: Path) -> dict[str, Any]:
 
 def _environment_values(env: Mapping[str, str]) -> dict[str, str]:
     names = {f"{PREFIX}{f.name.upper()}": f.name for f in dataclasses.fields(Settings)}
-    return {names[key]: value for key, value in env.items() if key in names and value != ""}
+    found = {names[key]: value for key, value in env.items() if key in names and value != ""}
+    return {"ray_address": env["RAY_ADDRESS"], **found} if env.get("RAY_ADDRESS") else found
 
 
 def _typed(name: str, value: Any, kind: Any, source: str) -> Any:
@@ -254,6 +266,7 @@ def _typed(name: str, value: Any, kind: Any, source: str) -> Any:
 
 
 _CHOICES = {
+    "launcher": ("local", "ray"),
     "precision": ("auto", "fp32", "bf16", "int8"),
     "storage": ("local", "s3"),
     "s3_gateway": ("on", "off"),
@@ -275,6 +288,11 @@ def _checked(settings: Settings) -> Settings:
         if getattr(settings, name) not in values:
             shown = f"{', '.join(values[:-1])} or {values[-1]}"
             raise InvalidSettings(f"Setting '{name}' is {getattr(settings, name)!r}: use {shown}.")
+    if settings.launcher == "ray" and settings.ray_address and (settings.storage != "s3" or not settings.database_url):
+        raise InvalidSettings(
+            "Nodes of a Ray cluster reach neither buckets nor a database in the home folder of this machine: set "
+            "storage to s3 and database_url to a PostgreSQL, or leave ray_address (and RAY_ADDRESS) empty."
+        )
     if settings.log_level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         raise InvalidSettings(f"Setting 'log_level' is {settings.log_level!r}: use DEBUG, INFO, WARNING or ERROR.")
     return settings

@@ -4,13 +4,12 @@ import fcntl
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import IO
 
+from zerostart.bootstrap.hosting import Hosting, build_hosting, worker_environment
 from zerostart.bootstrap.stores import build_store
 from zerostart.errors import InvalidSettings
-from zerostart.hosting.isolation import reason_not_to_isolate
-from zerostart.hosting.local import LocalLauncher
 from zerostart.hosting.reconciler import Pace, Reconciler
 from zerostart.hosting.router import Router
 from zerostart.hosting.sleep import Sleep
@@ -44,10 +43,11 @@ from zerostart.services.solution_steps import SolutionSteps
 from zerostart.services.solutions_bucket import SolutionsBucket
 from zerostart.services.tag import TagService
 from zerostart.services.transform_job import TransformJobService
-from zerostart.settings import PREFIX, Settings, instance_environment, setting_sources
+from zerostart.settings import Settings, setting_sources
 from zerostart.storage.base import ObjectStore
 from zerostart.storage.generated import GeneratedObjects
 from zerostart.storage.local import LocalStore
+from zerostart.transform.estimator import Estimator
 from zerostart.transform.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
@@ -61,6 +61,7 @@ class ServerParts:
     database: Database
     router: Router
     reconciler: Reconciler
+    hosting: Hosting
     models: ModelService
     endpoint_configs: EndpointConfigService
     endpoints: EndpointService
@@ -102,11 +103,8 @@ def build_server_parts(settings: Settings) -> ServerParts:
     arns = Arns(settings.region)
     store = _store(settings, database)
     router = Router()
-    not_isolated = _not_isolated(settings)
-    instances = LocalLauncher(
-        settings.home / "run", settings.home / "logs" / "endpoints", instance_environment(settings), not_isolated
-    )
-    cores = settings.threads or os.cpu_count() or 1
+    hosting = build_hosting(settings, store)
+    cores = hosting.cores
     pace = Pace(
         start_timeout_s=settings.start_timeout_s,
         drain_grace_s=settings.drain_grace_s,
@@ -114,21 +112,12 @@ def build_server_parts(settings: Settings) -> ServerParts:
     sleep = Sleep(
         database, router, idle_timeout_s=settings.idle_timeout_s, serverless_idle_s=settings.serverless_idle_s
     )
-    reconciler = Reconciler(database, instances, router, sleep, cores=cores, pace=pace)
+    reconciler = Reconciler(database, hosting.instances, router, sleep, pace)
     invocations = InvocationService(router, reconciler, settings.invocation_timeout_s)
     max_instances = settings.max_instances or max(4, 2 * cores)
     job_logs = settings.home / "logs" / "jobs"
     most_workers = settings.max_transform_workers or cores
-    # A worker uses the database and the buckets itself: without a network these have to be files.
-    workers_isolated = not_isolated is None and settings.storage == "local" and not settings.database_url
-    supervisor = Supervisor(
-        database,
-        store,
-        job_logs / "TransformJobs",
-        _worker_environment(settings, isolated=workers_isolated),
-        most_workers,
-        isolated=workers_isolated,
-    )
+    supervisor = Supervisor(database, store, hosting.workers, job_logs / "TransformJobs", most_workers)
     transform_jobs = TransformJobService(
         database,
         store,
@@ -138,11 +127,11 @@ def build_server_parts(settings: Settings) -> ServerParts:
         most_workers=most_workers,
         precision=settings.precision,
         errors=settings.transform_errors,
-        estimate=supervisor.estimate,
-        isolated=workers_isolated,
+        estimate=Estimator(hosting.here).estimate,
+        isolated=hosting.workers_isolated,
     )
     artefacts = LocalArtefacts(settings.models_folder)
-    models = ModelService(database, artefacts, store, arns, not_isolated)
+    models = ModelService(database, artefacts, store, arns, hosting.instances.not_isolated)
     endpoint_configs = EndpointConfigService(database, arns)
     endpoints = EndpointService(database, router, arns, reconciler.wake, max_instances)
     tags = TagService(database)
@@ -154,7 +143,9 @@ def build_server_parts(settings: Settings) -> ServerParts:
         buckets=settings.home / "buckets" if settings.storage == "local" else None,
         cache=settings.cache_folder,
     )
-    evaluations = Evaluations(store, _worker_environment(settings, isolated=True), isolated=not_isolated is None)
+    evaluations = Evaluations(
+        store, worker_environment(settings, isolated=True), isolated=hosting.instances.not_isolated is None
+    )
     job_results = JobResults(database, store)
     reports = SolutionReports(store, transform_jobs, job_results)
     steps = SolutionSteps(store, models, endpoint_configs, endpoints, transform_jobs, invocations, reports)
@@ -178,12 +169,13 @@ def build_server_parts(settings: Settings) -> ServerParts:
         database=database,
         router=router,
         reconciler=reconciler,
+        hosting=hosting,
         models=models,
         endpoint_configs=endpoint_configs,
         endpoints=endpoints,
         tags=tags,
         hub=Hub(artefacts),
-        fetches=ModelFetchService(_worker_environment(settings, isolated=False), settings.home / "logs" / "fetches"),
+        fetches=ModelFetchService(worker_environment(settings, isolated=False), settings.home / "logs" / "fetches"),
         deployments=deployments,
         redeployments=RedeploymentService(deployments, models, endpoint_configs, endpoints),
         invocations=invocations,
@@ -200,7 +192,7 @@ def build_server_parts(settings: Settings) -> ServerParts:
         clean_up=clean_up,
         solutions=solutions,
         launcher=launcher,
-        proof=ProofService(database, store, places, instances.folder, reconciler.instances, supervisor.running),
+        proof=ProofService(database, store, places, hosting.sockets, reconciler.instances, supervisor.running),
         logs=LogService(
             {"/aws/sagemaker/Endpoints/": settings.home / "logs" / "endpoints", "/aws/sagemaker/": job_logs}
         ),
@@ -212,30 +204,12 @@ def build_server_parts(settings: Settings) -> ServerParts:
     )
 
 
-def _not_isolated(settings: Settings) -> str | None:
-    """Why instances shall run without isolation; None if they are isolated. Raises InvalidSettings."""
-    if settings.isolation == "off":
-        return "the setting isolation is off"
-    reason = reason_not_to_isolate(settings.home)
-    if reason and settings.isolation == "required":
-        raise InvalidSettings(f"Instances cannot be isolated, as the setting isolation requires: {reason}.")
-    if reason:
-        logger.warning("instances run without isolation: %s", reason)
-    return reason
-
-
 def _store(settings: Settings, database: Database) -> ObjectStore:
     """The store, without what a killed server left half-written. Before any worker is started."""
     store = build_store(settings, database)
     if isinstance(store, LocalStore) and (left := store.remove_left_overs()):
         logger.info("removed %d files of objects that were not written to their end", left)
     return store
-
-
-def _worker_environment(settings: Settings, *, isolated: bool) -> dict[str, str]:
-    """What transform workers inherit: what instances do, and every setting; everything if they need a network."""
-    own = {f"{PREFIX}{each.name.upper()}": str(getattr(settings, each.name)) for each in fields(settings)}
-    return {**(instance_environment(settings) if isolated else os.environ), **own}
 
 
 def _lock(settings: Settings) -> IO[str]:

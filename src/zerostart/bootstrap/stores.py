@@ -1,9 +1,10 @@
 """The object store that the settings name."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from zerostart.metadata.database import Database
-from zerostart.settings import Settings
+from zerostart.settings import Settings, load_settings
 from zerostart.storage.base import ObjectStore
 from zerostart.storage.local import LocalStore
 from zerostart.storage.s3 import S3Store
@@ -14,6 +15,11 @@ def build_store(settings: Settings, database: Database) -> ObjectStore:
     if settings.storage == "s3":
         return S3Store(_s3_client(settings))
     return LocalStore(settings.home / "buckets", settings.home / "keys", database)
+
+
+def shared_store(environment: Mapping[str, str]) -> ObjectStore:
+    """The store that a server with this environment shares with other machines. Raises InvalidSettings."""
+    return S3Store(_s3_client(load_settings(environment)))
 
 
 def _s3_client(settings: Settings) -> Any:

@@ -75,6 +75,10 @@ class Launcher(Protocol):
 
     not_isolated: str | None
 
+    def threads(self, vcpus: int, instances: int) -> int:
+        """The engine's threads of one of so many instances of an endpoint, whose type has so many vCPUs."""
+        ...
+
     def launch(self, spec: InstanceSpec) -> Instance:
         """Start one; it is ready once `ping` says True. Raises LaunchFailed."""
         ...

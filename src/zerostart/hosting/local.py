@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import http.client
 import os
-import re
 import secrets
 import shutil
 import socket
@@ -23,11 +22,10 @@ import aiohttp
 
 from zerostart.errors import InstanceLost, InvocationTimeout, LaunchFailed
 from zerostart.hosting.launcher import InstanceReply, InstanceSpec
+from zerostart.hosting.log_file import LogFile
+from zerostart.memory import own_memory_bytes
 
-_KEPT_LOGS = 20
-_OWN_MEMORY = re.compile(r"^(?:RssAnon|RssShmem|VmSwap):\s+(\d+) kB$", re.MULTILINE)
 _FIRST_TO_KILL = 500
-_LONGEST_LOG_BYTES = 10 * 1024 * 1024
 _LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux and 104 on macOS
 
 
@@ -48,13 +46,13 @@ class LocalInstance:
     """A model server's process."""
 
     def __init__(
-        self, instance_id: str, spec: InstanceSpec, process: "subprocess.Popen[bytes]", path: Path, log: Path
+        self, instance_id: str, spec: InstanceSpec, process: "subprocess.Popen[bytes]", path: Path, log: LogFile
     ) -> None:
         self.id = instance_id
         self.spec = spec
         self._process = process
         self._socket = path
-        self._log = log
+        self.log = log
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -76,7 +74,7 @@ class LocalInstance:
 
     def ping(self, timeout_s: float) -> bool | None:
         """GET /ping; now and then a look at the log's size."""
-        _begin_anew_if_long(self._log)
+        self.log.begin_anew_if_long()
         connection = _UnixConnection(self._socket, timeout_s)
         try:
             connection.request("GET", "/ping")
@@ -116,12 +114,7 @@ class LocalInstance:
 
     def log_tail(self, characters: int = 1000) -> str:
         """The end of the instance's log."""
-        try:
-            with self._log.open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - characters))
-                return file.read().decode("utf-8", "replace").strip()
-        except OSError:
-            return ""
+        return self.log.tail(characters)
 
     def _client(self) -> aiohttp.ClientSession:
         """One keep-alive session, made in the event loop that invokes."""
@@ -148,12 +141,22 @@ class LocalLauncher:
     """
 
     def __init__(
-        self, run_folder: Path, log_folder: Path, environment: Mapping[str, str], not_isolated: str | None = None
+        self,
+        run_folder: Path,
+        log_folder: Path,
+        environment: Mapping[str, str],
+        not_isolated: str | None = None,
+        cores: int = 0,
     ) -> None:
         self.not_isolated = not_isolated
+        self._cores = cores or os.cpu_count() or 1
         self.folder = _socket_folder(run_folder)
         self._log_folder = log_folder
         self._environment = dict(environment)
+
+    def threads(self, vcpus: int, instances: int) -> int:
+        """A share of this machine's cores."""
+        return min(vcpus, max(1, self._cores // instances))
 
     def launch(self, spec: InstanceSpec) -> LocalInstance:
         """Start a process."""
@@ -161,7 +164,6 @@ class LocalLauncher:
             raise LaunchFailed(f"The model asks for network isolation, and there is none: {self.not_isolated}.")
         instance_id = f"i-{secrets.token_hex(6)}"
         path = self.folder / instance_id / "s"  # in a folder of its own: the rest is closed to the instance
-        log = self._log_folder / spec.endpoint / spec.variant / f"{instance_id}.log"
         command = [sys.executable, "-P", "-m", "zerostart", "model-server", "--model", spec.model_id]
         command += ["--socket", str(path), "--threads", str(spec.threads), "--exit-with-parent"]
         command += [] if self.not_isolated else ["--isolate"]
@@ -171,9 +173,8 @@ class LocalLauncher:
             path.parent.mkdir(mode=0o700)
             if spec.profile:
                 profile.write_text(spec.profile, "utf-8")
-            log.parent.mkdir(parents=True, exist_ok=True)
-            _remove_oldest(log.parent)
-            with log.open("ab") as output:
+            log = LogFile(self._log_folder / spec.endpoint / spec.variant / f"{instance_id}.log")
+            with log.path.open("ab") as output:
                 if self.not_isolated:
                     output.write(f"not isolated: {self.not_isolated}\n".encode())
                     output.flush()
@@ -196,35 +197,10 @@ class LocalLauncher:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def own_memory_bytes(pid: int) -> int:
-    """What a process holds for itself: anonymous and shared memory, also what is swapped out; 0 if it is gone."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    return sum(int(kib) for kib in _OWN_MEMORY.findall(status)) * 1024
-
-
 def _kill_first_when_memory_is_short(pid: int) -> None:
     """Have the kernel choose this process before others, above all before the server, when the machine is full."""
     with contextlib.suppress(OSError):
         Path(f"/proc/{pid}/oom_score_adj").write_text(str(_FIRST_TO_KILL))
-
-
-def _begin_anew_if_long(log: Path) -> None:
-    """Move what a long log holds to a file beside it, in the place of what was moved there before."""
-    with contextlib.suppress(OSError):
-        if log.stat().st_size > _LONGEST_LOG_BYTES:
-            shutil.copyfile(log, log.with_suffix(".log.1"))
-            os.truncate(log, 0)  # the instance appends, so its next line is the first
-
-
-def _remove_oldest(folder: Path) -> None:
-    """Keep the newest logs of a variant's instances."""
-    logs = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in logs[_KEPT_LOGS:]:
-        path.unlink(missing_ok=True)
-        path.with_suffix(".log.1").unlink(missing_ok=True)
 
 
 def _socket_folder(wanted: Path) -> Path:

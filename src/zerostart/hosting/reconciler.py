@@ -82,14 +82,11 @@ _Tended = tuple[DeployedVariant, _Group, int]
 class Reconciler:
     """One thread that compares rows with instances, several times a second and whenever it is woken."""
 
-    def __init__(
-        self, database: Database, launcher: Launcher, router: Router, sleep: Sleep, *, cores: int, pace: Pace
-    ) -> None:
+    def __init__(self, database: Database, launcher: Launcher, router: Router, sleep: Sleep, pace: Pace) -> None:
         self._database = database
         self._launcher = launcher
         self._router = router
         self._sleep = sleep
-        self._cores = cores
         self._pace = pace
         self._groups: dict[_GroupKey, _Group] = {}
         self._departures = Departures(router, pace.drain_grace_s)
@@ -232,18 +229,18 @@ class Reconciler:
         self, endpoint: str, generation: int, variants: Sequence[DeployedVariant], *, asleep: bool = False
     ) -> list[_Tended]:
         """Tend every variant of a generation; with each, how many instances of it are wanted now."""
-        share = max(1, self._cores // sum(variant.instance_count for variant in variants))
+        together = sum(variant.instance_count for variant in variants)
         tended = []
         for variant in variants:
             group = self._groups.setdefault(_GroupKey(endpoint, generation, variant.name), _Group())
             count = 0 if asleep else variant.instance_count
             if asleep:
                 group.failed_starts, group.next_launch_s = 0, 0.0  # what it knows of starts is old when it wakes
-            self._tend(endpoint, variant, group, count, share)
+            self._tend(endpoint, variant, group, count, together)
             tended.append((variant, group, count))
         return tended
 
-    def _tend(self, endpoint: str, variant: DeployedVariant, group: _Group, count: int, share: int) -> None:
+    def _tend(self, endpoint: str, variant: DeployedVariant, group: _Group, count: int, together: int) -> None:
         """Drop what died, look at the health of the rest, launch what is missing."""
         for watched in list(group.running):
             reason = self._reason_to_replace(watched)
@@ -251,11 +248,26 @@ class Reconciler:
                 self._replace(endpoint, group, watched, reason)
         now_s = time.monotonic()
         while len(group.running) < count and now_s >= group.next_launch_s:
-            spec = _spec(endpoint, variant, share)
+            spec = self._spec(endpoint, variant, together)
             try:
                 group.running.append(_Watched(self._launcher.launch(spec), now_s))
             except LaunchFailed as error:
                 self._count_failed_start(group, str(error))
+
+    def _spec(self, endpoint: str, variant: DeployedVariant, together: int) -> InstanceSpec:
+        """What to launch: threads and memory by the type, among so many instances of the endpoint."""
+        serverless = variant.serverless
+        resources = serverless_resources(serverless.memory_mb) if serverless else resources_of(variant.instance_type)
+        return InstanceSpec(
+            endpoint=endpoint,
+            variant=variant.name,
+            model_id=variant.model_id,
+            instance_type=variant.instance_type,
+            threads=self._launcher.threads(resources.vcpus, together),
+            memory_bytes=resources.memory_bytes,
+            isolation_required=variant.network_isolation,
+            profile=variant.profile,
+        )
 
     def _reason_to_replace(self, watched: _Watched) -> str | None:
         """Why this instance has to go, or None; notes whether it is ready."""
@@ -340,22 +352,6 @@ class Reconciler:
         for watched in group.running[keep:]:
             self._departures.send(endpoint, watched.instance, patient=patient)
         del group.running[keep:]
-
-
-def _spec(endpoint: str, variant: DeployedVariant, share: int) -> InstanceSpec:
-    """What to launch: threads by the type, and no more than this machine's share; memory by the type."""
-    serverless = variant.serverless
-    resources = serverless_resources(serverless.memory_mb) if serverless else resources_of(variant.instance_type)
-    return InstanceSpec(
-        endpoint=endpoint,
-        variant=variant.name,
-        model_id=variant.model_id,
-        instance_type=variant.instance_type,
-        threads=min(share, resources.vcpus),
-        memory_bytes=resources.memory_bytes,
-        isolation_required=variant.network_isolation,
-        profile=variant.profile,
-    )
 
 
 def _complete(tended: list[_Tended]) -> bool:

@@ -90,6 +90,7 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate, web
             await run_in_threadpool(parts.ledger.stop)
             await run_in_threadpool(parts.supervisor.stop)
             await run_in_threadpool(parts.reconciler.stop)
+            await run_in_threadpool(parts.hosting.close)
             parts.database.close()
 
     async def unknown(request: Request, error: Exception) -> Response:

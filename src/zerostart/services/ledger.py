@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 
 from zerostart.hosting.launcher import Instance
-from zerostart.hosting.local import own_memory_bytes
 from zerostart.metadata.database import Database
 from zerostart.metadata.usage import Usage, UsageKind, add_usage, all_usage
 from zerostart.transform.supervisor import RunningWorker
@@ -75,7 +74,7 @@ class Ledger:
         for worker in self._workers():
             whose = UsageKind.TRANSFORM_JOB, worker.job
             counts[whose] += 1
-            memory[whose] += own_memory_bytes(worker.pid)
+            memory[whose] += worker.process.memory_bytes()
         now = datetime.now(UTC)
         for whose, count in counts.items():
             held = memory[whose]

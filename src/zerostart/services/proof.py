@@ -69,7 +69,7 @@ class ProofService:
         found = [f"process {pid}, {kind}" for pid, kind in _children() if kind == _INSTANCE or not instances_only]
         believed = [f"instance {each.id} of endpoint {each.spec.endpoint}" for each in self._instances()]
         if not instances_only:
-            believed += [f"worker {each.pid} of job {each.job}" for each in self._workers()]
+            believed += [f"worker of job {each.job}, {each.process.where}" for each in self._workers()]
         return Check("processes", "children of the server", found if len(found) > len(believed) else believed)
 
     def _socket_files(self) -> Check:

@@ -1,25 +1,19 @@
 """The supervisor: starts workers for the jobs that run, and replaces those that die. It holds no state that matters."""
 
-import json
 import logging
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from zerostart.errors import EngineFailure, InvalidInput, Overloaded
 from zerostart.metadata import transform_job as rows
 from zerostart.metadata.database import Database
-from zerostart.metadata.transform_job import TransformJob, TransformJobStatus, TransformOptions
+from zerostart.metadata.transform_job import TransformJob, TransformJobStatus
 from zerostart.storage.base import ObjectStore
 from zerostart.transform.parts import jobs_with_parts, remove_parts
+from zerostart.transform.worker_process import WorkerLauncher, WorkerProcess
 
 logger = logging.getLogger(__name__)
 _TICK_S = 0.25
@@ -27,24 +21,23 @@ _STOP_S = 3.0
 _MOST_EARLY_ENDS = 5
 _EARLY_S = 20.0
 _KILLED = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # by somebody else: the job is not to blame
-_ESTIMATE_S = 60.0
 
 
 @dataclass(frozen=True)
 class RunningWorker:
-    """A worker's process, as others see it."""
+    """A worker of a job, as others see it."""
 
     job: str
     name: str
-    pid: int
+    process: WorkerProcess
 
 
 @dataclass(eq=False)
 class _Worker:
-    """A worker's process."""
+    """A worker that was started."""
 
     name: str
-    process: "subprocess.Popen[bytes]"
+    process: WorkerProcess
     started_s: float = field(default_factory=time.monotonic)
 
 
@@ -58,28 +51,16 @@ class _Crew:
 
 
 class Supervisor:
-    """One thread that compares jobs with workers. `environment` is all that these inherit.
-
-    `isolated`: they cut themselves off from the network and from files that are none of a job's.
-    """
+    """One thread that compares jobs with workers."""
 
     def __init__(
-        self,
-        database: Database,
-        store: ObjectStore,
-        log_folder: Path,
-        environment: Mapping[str, str],
-        most_workers: int,
-        *,
-        isolated: bool,
+        self, database: Database, store: ObjectStore, workers: WorkerLauncher, log_folder: Path, most_workers: int
     ) -> None:
         self._database = database
         self._store = store
+        self._workers = workers
         self._log_folder = log_folder
-        self._environment = dict(environment)
         self._most_workers = most_workers
-        self._isolated = isolated
-        self._estimating = threading.Lock()  # each holds a model in memory
         self._crews: dict[str, _Crew] = {}
         self._running: tuple[RunningWorker, ...] = ()
         self._wake = threading.Event()
@@ -108,40 +89,7 @@ class Supervisor:
         self._thread.join()
         for crew in self._crews.values():
             for worker in crew.workers.values():
-                _end(worker)
-
-    def estimate(self, model_id: str, options: TransformOptions) -> Mapping[str, Any]:
-        """Have a worker tell what a job is expected to take, see TransformEstimate. Raises what the worker says."""
-        asked = json.dumps({"model_id": model_id, "options": asdict(options)}).encode()
-        try:
-            with self._estimating_alone():
-                told = subprocess.run(
-                    [*self._command(model_id), "--estimate"],
-                    input=asked,
-                    capture_output=True,
-                    env=self._environment,
-                    timeout=_ESTIMATE_S,
-                    check=False,
-                )
-        except subprocess.TimeoutExpired as error:
-            raise Overloaded(f"The estimate took over {_ESTIMATE_S:g} s: start the job without one.") from error
-        try:
-            document: Mapping[str, Any] = json.loads(told.stdout)
-        except ValueError as error:
-            logger.error("an estimate failed: %s", told.stderr.decode("utf-8", "replace")[-2000:])
-            raise EngineFailure("The estimate failed; the server's log says why.") from error
-        if "refused" in document:
-            raise InvalidInput(document["refused"])
-        return document
-
-    @contextmanager
-    def _estimating_alone(self) -> Iterator[None]:
-        if not self._estimating.acquire(timeout=_ESTIMATE_S):
-            raise Overloaded("Others are having their jobs estimated: try again in a minute.")
-        try:
-            yield
-        finally:
-            self._estimating.release()
+                worker.process.end()
 
     def _run(self) -> None:
         self._clean_up()
@@ -181,7 +129,7 @@ class Supervisor:
             if room <= 0:
                 break
         self._running = tuple(
-            RunningWorker(name, worker.name, worker.process.pid)
+            RunningWorker(name, worker.name, worker.process)
             for name, crew in self._crews.items()
             for worker in crew.workers.values()
         )
@@ -193,9 +141,9 @@ class Supervisor:
         late = time.monotonic() - crew.stopping_s > _STOP_S
         for number, worker in list(crew.workers.items()):
             if late:
-                _end(worker)
+                worker.process.end()
             if worker.process.poll() is not None:
-                _close(worker)
+                worker.process.end()
                 del crew.workers[number]
         if not crew.workers:
             del self._crews[name]
@@ -210,7 +158,7 @@ class Supervisor:
             code = worker.process.poll()
             if code is None:
                 continue
-            _close(worker)
+            worker.process.end()
             del crew.workers[number]
             with self._database.transaction() as connection:
                 rows.release_transform_leases(connection, job.name, f"{worker.name}-")
@@ -237,7 +185,7 @@ class Supervisor:
         if crew.workers and time.monotonic() - crew.stopping_s < _STOP_S:
             return
         for worker in crew.workers.values():
-            _end(worker)
+            worker.process.end()
         crew.workers.clear()
         with self._database.transaction() as connection:
             rows.end_transform_job(
@@ -256,18 +204,8 @@ class Supervisor:
         return room
 
     def _started(self, job: TransformJob, name: str) -> _Worker:
-        log = self._log(job, name)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        command = [*self._command(job.model_id), "--job", job.name, "--name", name]
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                env=self._environment,
-                start_new_session=True,
-            )
+        arguments = ["--job", job.name, "--name", name]
+        process = self._workers.start(job.model_id, job.options.threads, arguments, self._log(job, name))
         if job.started_at is None:
             now = datetime.now(UTC)
             with self._database.transaction() as connection:
@@ -276,24 +214,9 @@ class Supervisor:
                 )
         return _Worker(name, process)
 
-    def _command(self, model_id: str) -> list[str]:
-        isolation = ["--isolate-for", model_id] if self._isolated else []
-        return [sys.executable, "-P", "-m", "zerostart", "transform-worker", *isolation]
-
     def _log(self, job: TransformJob, worker: str) -> Path:
         return self._log_folder / job.name / f"{worker}.log"
 
 
 _OPEN = (TransformJobStatus.IN_PROGRESS, TransformJobStatus.STOPPING)
 _ENDED = tuple(status for status in TransformJobStatus if status not in _OPEN)
-
-
-def _end(worker: _Worker) -> None:
-    worker.process.kill()
-    worker.process.wait()
-    _close(worker)
-
-
-def _close(worker: _Worker) -> None:
-    if worker.process.stdin is not None:
-        worker.process.stdin.close()
