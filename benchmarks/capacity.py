@@ -47,8 +47,8 @@ class Kind:
         return replace(load, texts=self.texts, label_tokens=load.label_tokens[: self.labels])
 
 
-_USUAL = Kind(1, 10, bound_s=0.5, calls=10_000)
-_KINDS = (Kind(1, 3, bound_s=0.25, calls=10_000), _USUAL, Kind(64, 10, bound_s=20.0, calls=1000))
+USUAL = Kind(1, 10, bound_s=0.5, calls=10_000)
+_KINDS = (Kind(1, 3, bound_s=0.25, calls=10_000), USUAL, Kind(64, 10, bound_s=20.0, calls=1000))
 
 
 def capacity() -> dict[str, Any]:
@@ -68,7 +68,7 @@ def capacity() -> dict[str, Any]:
                 "of_saturation": round(calls_per_s / saturated, 2),
                 **_milliseconds(at_the_knee),
             }
-            if kind is _USUAL:
+            if kind is USUAL:
                 found["loads"][name] = {
                     f"{share:.0%}": _shown(endpoint.at(share * saturated)) for share in _SHARES_OF_SATURATION
                 }
@@ -83,8 +83,8 @@ def check() -> dict[str, Any]:
     service, load = kept()
     rows = []
     for instances in _CHECKED_INSTANCES:
-        endpoint = Endpoint(service, load, instances, _USUAL.calls, server_apart=False)
-        knee, _ = endpoint.knee(_USUAL.bound_s, endpoint.saturated())
+        endpoint = Endpoint(service, load, instances, USUAL.calls, server_apart=False)
+        knee, _ = endpoint.knee(USUAL.bound_s, endpoint.saturated())
         with tempfile.TemporaryDirectory() as home, ServerProcess(Path(home) / "home", **ONE_THREAD) as server:
             server.deploy("bench", instances=instances)
             _, texts, _ = asked(load_settings({"ZEROSTART_HOME": home}))
@@ -93,7 +93,7 @@ def check() -> dict[str, Any]:
             for share in _SHARES_OF_KNEE:
                 pairs = [_both(endpoint, callers, texts, share * knee, seed) for seed in range(_REPEATS)]
                 rows.append(_compared(instances, share, share * knee, pairs))
-    return {"kind": _USUAL.name, "bound_s": _USUAL.bound_s, "calls_each": _CHECKED_CALLS, "rows": rows}
+    return {"kind": USUAL.name, "bound_s": USUAL.bound_s, "calls_each": _CHECKED_CALLS, "rows": rows}
 
 
 def _both(
