@@ -4,19 +4,21 @@ Everything follows from `results/service_times.json`: on the same file `capacity
 """
 
 import asyncio
+import os
 import statistics
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.processes import ServerProcess
+from tests.processes import ServerProcess, children_of
 
 from benchmarks.open_loop import OpenLoop
 from benchmarks.queueing import Call, Endpoint, Load, Outcome, outcome, simulate
-from benchmarks.service_times import ONE_THREAD, asked, kept
+from benchmarks.service_times import ONE_THREAD, asked, kept, processor_s
 from zerostart.settings import load_settings
 
 _INSTANCES = (1, 2, 10, 100, 1000)
@@ -79,6 +81,7 @@ def check() -> dict[str, Any]:
     """The same calls at the same moments, simulated and sent to a real endpoint of 1 and of 2 one-thread instances.
 
     All of it shares this machine: callers, server and instances. Medians of the repeats, each with calls of its own.
+    `others` is the share of the machine that went to anything else meanwhile.
     """
     service, load = kept()
     rows = []
@@ -91,9 +94,33 @@ def check() -> dict[str, Any]:
             callers = OpenLoop(server, "bench")
             asyncio.run(callers.at([0.02 * n for n in range(len(texts))], texts))  # every shape is met
             for share in _SHARES_OF_KNEE:
+                before = _Clocks.now(server)
                 pairs = [_both(endpoint, callers, texts, share * knee, seed) for seed in range(_REPEATS)]
-                rows.append(_compared(instances, share, share * knee, pairs))
+                rows.append(_compared(instances, share, share * knee, pairs) | {"others": before.others(server)})
     return {"kind": USUAL.name, "bound_s": USUAL.bound_s, "calls_each": _CHECKED_CALLS, "rows": rows}
+
+
+@dataclass(frozen=True)
+class _Clocks:
+    """Seconds: on the wall, of all processors while they were busy or taken away, and of the processes of the check."""
+
+    wall_s: float
+    busy_s: float
+    own_s: float
+
+    @classmethod
+    def now(cls, server: ServerProcess) -> "_Clocks":
+        """Read now."""
+        user, nice, system, _, _, *others = Path("/proc/stat").read_text("ascii").split()[1:9]
+        ticks = sum(map(int, (user, nice, system, *others)))
+        own = (os.getpid(), server.pid, *children_of(server.pid))
+        return cls(time.monotonic(), ticks / os.sysconf("SC_CLK_TCK"), sum(map(processor_s, own)))
+
+    def others(self, server: ServerProcess) -> str:
+        """The share of this machine that went to anything else since."""
+        now = _Clocks.now(server)
+        taken_s = (now.busy_s - self.busy_s) - (now.own_s - self.own_s)
+        return f"{max(0.0, taken_s / (now.wall_s - self.wall_s) / (os.cpu_count() or 1)):.0%}"
 
 
 def _both(

@@ -36,6 +36,10 @@ class OpenLoop:
                 taken.append(time.perf_counter() - began_s)
             return taken
 
+    async def together(self, texts: Sequence[str], callers: int) -> None:
+        """So many callers, each of whom asks about all the texts, one after the other."""
+        await asyncio.gather(*(self.one_by_one(texts) for _ in range(callers)))
+
     async def at(self, arrivals_s: Sequence[float], texts: Sequence[str]) -> list[tuple[float, float]]:
         """When each call was due and when it was answered, in seconds from the start."""
         async with self._session() as session:

@@ -17,7 +17,7 @@ import numpy as np
 from tests.processes import BUILTIN, ServerProcess
 
 from benchmarks.open_loop import OpenLoop
-from benchmarks.queueing import BatchTimes, Load, Service, simulate
+from benchmarks.queueing import BatchTimes, Load, Service
 from benchmarks.texts import LABELS, short_texts
 from zerostart.bootstrap.classifier import build_classifier, build_scorer, ranking_model
 from zerostart.models.local_artefacts import LocalArtefacts
@@ -31,9 +31,9 @@ KEPT = Path(__file__).parent / "results" / "service_times.json"
 ONE_THREAD = {"ZEROSTART_THREADS": "1", "ZEROSTART_IDLE_TIMEOUT_S": "0"}
 _WIDTHS = (8, 12, 16, 20, 24, 32, 48, 64, 96, 128, 256)
 _PAIRS = (1, 2, 4, 8, 16, 32)
-_REPEATS = 7
+_REPEATS = 5
 _TEXTS = 200
-_IDLE_CALLS = 150
+_CALLERS = 8
 _LEAST_MEASURED_S = 1.5
 # Ratios that stand for all: what a batch took, to what the formula says.
 _KEPT_RATIOS = 101
@@ -45,14 +45,12 @@ def service_times() -> dict[str, Any]:
         settings = load_settings({"ZEROSTART_HOME": home}).with_values(threads=1)
         load, texts, source = asked(settings)
         scorer, ranker, fits, rates = _engines(settings)
-        bare = Service(scorer, ranker, rates=rates)
-        server_s, delay_s, idle_p50_s = _rest_of_a_call(bare, load, texts)
-    service = Service(scorer, ranker, server_s, delay_s, rates)
+    service = Service(scorer, ranker, *_rest_of_a_call(texts), rates)
     return {
         "texts": source,
         "formula_off_by": fits,
         "pairs_per_s_of_a_core": round(_pairs_per_s(service, load)),
-        "idle_call_p50_ms": round(1000 * idle_p50_s, 1),
+        "calls_per_s_of_a_server": round(1 / service.server_s),
         "service": asdict(service),
         "load": asdict(load),
     }
@@ -162,9 +160,10 @@ def _made_pair(tokens: int, seed: int) -> EncodedPair:
 
 
 def _seconds(batcher: Batcher, request: Sequence[EncodedPair]) -> float:
-    started_s = time.perf_counter()
+    """Processor time, all of one thread: what else runs on the machine takes turns, and is not counted."""
+    started_s = time.process_time()
     batcher.submit(request).result()
-    return time.perf_counter() - started_s
+    return time.process_time() - started_s
 
 
 def _typical_s(batcher: Batcher) -> float:
@@ -203,27 +202,24 @@ def _compute(home: str, ready: Any) -> None:
         _seconds(classifier.batcher, request)
 
 
-def _rest_of_a_call(bare: Service, load: Load, texts: Sequence[str]) -> tuple[float, float, float]:
-    """Of calls one after the other: the server's processor time, what is neither that nor the engines', and the p50."""
-    with tempfile.TemporaryDirectory() as home, ServerProcess(Path(home) / "home", **ONE_THREAD) as server:
+def _rest_of_a_call(texts: list[str]) -> tuple[float, float]:
+    """Of a call to an endpoint whose engine computes nothing: the server's processor time, and what else it takes.
+
+    The first from callers that keep the server busy, the second from one who does not.
+    """
+    settings = ONE_THREAD | {"ZEROSTART_ENGINE": "fake"}
+    with tempfile.TemporaryDirectory() as home, ServerProcess(Path(home) / "home", **settings) as server:
         server.deploy("bench")
         callers = OpenLoop(server, "bench")
-        asyncio.run(callers.one_by_one(texts))
-        began_s = _processor_s(server.pid)
-        chosen = [place % len(texts) for place in range(_IDLE_CALLS)]
-        taken = asyncio.run(callers.one_by_one([texts[place] for place in chosen]))
-        server_s = (_processor_s(server.pid) - began_s) / len(taken)
-    quiet = Service(_without_ratios(bare.scorer), _without_ratios(bare.ranker) if bare.ranker else None)
-    engines = [simulate([load.call(0.0, (load.text_tokens[place],))], quiet).p50_s for place in chosen]
-    rest_s = statistics.median(whole - own for whole, own in zip(taken, engines, strict=True))
-    return round(server_s, 5), round(max(0.0, rest_s - server_s), 5), statistics.median(taken)
+        alone = asyncio.run(callers.one_by_one(texts * 2))[len(texts) :]
+        began_s = processor_s(server.pid)
+        asyncio.run(callers.together(texts, _CALLERS))
+        server_s = (processor_s(server.pid) - began_s) / (len(texts) * _CALLERS)
+    return round(server_s, 5), round(max(0.0, statistics.median(alone) - server_s), 5)
 
 
-def _without_ratios(times: BatchTimes) -> BatchTimes:
-    return BatchTimes(times.fixed_s, times.token_s, times.square_s, times.special_tokens, times.max_tokens)
-
-
-def _processor_s(pid: int) -> float:
+def processor_s(pid: int) -> float:
+    """Seconds that a process computed."""
     fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
