@@ -1,7 +1,8 @@
 """Measure what the README claims: `make bench`. Ratios are of one run, medians of at least three repeats.
 
 python -m benchmarks [pipeline agreement endpoint cold memory size conversion sizes many_labels accuracy
-decisions decision_speed evaluation service_times capacity capacity_check job job_first_record job_beside job_memory]
+decisions decision_speed evaluation service_times capacity capacity_check job job_first_record job_beside job_memory
+ray_calls ray_start ray_job]
 """
 
 import json
@@ -21,6 +22,7 @@ from benchmarks import (
     evaluation,
     footprint,
     models,
+    on_ray,
     service_times,
     throughput,
     transform,
@@ -48,6 +50,9 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "job_first_record": transform.first_record,
     "job_beside": transform.beside,
     "job_memory": transform.memory,
+    "ray_calls": on_ray.calls,
+    "ray_start": on_ray.start,
+    "ray_job": on_ray.job,
 }
 
 

@@ -12,12 +12,15 @@ BODY = json.dumps({"inputs": "One day I will see the world.", "candidate_labels"
 
 
 class Load:
-    """Callers that invoke an endpoint in a loop; keeps status and duration of every call."""
+    """Callers that invoke an endpoint in a loop, with a pause between; keeps status and duration of every call."""
 
-    def __init__(self, server: ServerProcess, endpoint: str, callers: int, attempts: int = 1) -> None:
+    def __init__(
+        self, server: ServerProcess, endpoint: str, callers: int, attempts: int = 1, pause_s: float = 0.0
+    ) -> None:
         self.outcomes: list[tuple[int, float]] = []
         self.variants: set[str] = set()
         self._stop = threading.Event()
+        self._pause_s = pause_s
         self._threads = [threading.Thread(target=self._run, args=(server, endpoint, attempts)) for _ in range(callers)]
         for thread in self._threads:
             thread.start()
@@ -34,6 +37,7 @@ class Load:
             except ClientError as error:
                 status = error.response["ResponseMetadata"]["HTTPStatusCode"]
             self.outcomes.append((status, time.monotonic() - started_s))
+            self._stop.wait(self._pause_s)
 
     def stop(self) -> list[tuple[int, float]]:
         self._stop.set()

@@ -9,7 +9,7 @@ import pytest
 from zerostart.nli.question import Question
 from zerostart.nli.typed_question import typed_options
 from zerostart.nli.wording import hypotheses
-from zerostart.server.aws.control_plane import LOG_OPERATIONS, OPERATIONS
+from zerostart.server.aws.control_plane import AUTOSCALING_OPERATIONS, LOG_OPERATIONS, OPERATIONS
 from zerostart.server.aws.query import OPERATIONS as QUERY_OPERATIONS
 from zerostart.server.aws.service_model import service_model
 from zerostart.settings import Settings
@@ -34,7 +34,7 @@ def test_no_setting_is_described_that_is_not_there() -> None:
 
 def test_every_operation_is_listed() -> None:
     page = (DOCS / "sagemaker.md").read_text("utf-8")
-    assert [name for name in OPERATIONS if name not in page] == []
+    assert [name for name in (*OPERATIONS, *AUTOSCALING_OPERATIONS) if name not in page] == []
 
 
 def _parameter_sections() -> dict[str, dict[str, str]]:
@@ -50,7 +50,12 @@ def _parameter_sections() -> dict[str, dict[str, str]]:
 
 
 def _all_parameters() -> list[tuple[str, set[str]]]:
-    served = {"sagemaker": OPERATIONS, "logs": LOG_OPERATIONS, **QUERY_OPERATIONS}
+    served = {
+        "sagemaker": OPERATIONS,
+        "application-autoscaling": AUTOSCALING_OPERATIONS,
+        "logs": LOG_OPERATIONS,
+        **QUERY_OPERATIONS,
+    }
     served["sagemaker-runtime"] = ("InvokeEndpoint", "InvokeEndpointAsync")
     found = []
     for service, names in served.items():

@@ -31,6 +31,10 @@ class InvalidField(InvalidInput):
         self.field = field
 
 
+class InvalidNextToken(InvalidInput):
+    """A list is to go on from where it did not stop."""
+
+
 class BodyTooLarge(InvalidInput):
     """A request body, or the work in it, is over a limit."""
 

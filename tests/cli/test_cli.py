@@ -156,6 +156,28 @@ def test_deploy_invoke_list_and_delete(home: Path) -> None:
         assert 'Could not find endpoint "arn:aws:sagemaker' in gone.stderr
 
 
+def test_an_endpoint_is_scaled_by_its_load(home: Path) -> None:
+    with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:
+        server.deploy("cli")
+        scale = ("endpoints", "autoscale", "cli")
+        assert "Give --min, --max and --target" in run(home, *scale).stderr
+        assert "give MinCapacity and MaxCapacity" in run(home, *scale, "--max", "2").stderr
+        done = run(home, *scale, "--min", "2", "--max", "3", "--target", "600", "--scale-in-cooldown", "60")
+        assert done.stdout == ("Endpoint cli scales between 2 and 3 instances by 600 invocations a minute each.\n")
+        assert "between 2 and 4 instances by 90.5 inv" in run(home, *scale, "--max", "4", "--target", "90.5").stdout
+        wait_for(lambda: server.ready_instances("cli") == 2)
+        (shown,) = json.loads(run(home, "endpoints", "show", "cli").stdout)["Scaling"]
+        config = shown["ScalingPolicies"][0]["TargetTrackingScalingPolicyConfiguration"]
+        assert (config["TargetValue"], config["ScaleInCooldown"]) == (90.5, 60)
+        assert shown["ScalingActivities"][0]["Cause"] == "minimum capacity was set to 2"
+        listed = run(home, "endpoints", "list").stdout
+        assert "2 of 2" in listed
+        assert "scales 2 to 4" in listed
+        assert "keeps the instances that it has" in run(home, *scale, "--off").stdout
+        assert "Scaling" not in json.loads(run(home, "endpoints", "show", "cli").stdout)
+        assert "No scalable target found" in run(home, *scale, "--off").stderr
+
+
 def test_a_file_is_transformed_in_one_line(home: Path, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text('id,review\n1,One day I will see the world\n2,""\n3,"Whisk the eggs,\nand bake"\n')
     with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:

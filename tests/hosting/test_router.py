@@ -70,3 +70,20 @@ def test_unknown_names() -> None:
     router.withdraw("e")
     with pytest.raises(NotFound), router.lease("e", None):
         pass
+
+
+def test_invocations_are_counted_by_variant_and_one_that_is_sent_again_once() -> None:
+    router = Router()
+    router.publish("e", [RoutedVariant("blue", 1.0, instances("b")), RoutedVariant("green", 0.0, instances("g", "h"))])
+    for _ in range(3):
+        with router.lease("e", "blue"):
+            pass
+    with router.lease("e", "green") as first:
+        pass
+    with router.lease("e", "green", tried=[first.id]):
+        pass
+    with pytest.raises(InvalidInput), router.lease("e", "red"):
+        pass
+    assert [router.invocations("e", name, 60) for name in ("blue", "green", "red")] == [3, 1, 0]
+    router.withdraw("e")
+    assert router.invocations("e", "blue", 60) == 0

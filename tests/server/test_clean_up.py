@@ -84,6 +84,15 @@ def start_job(server: ServerProcess, name: str, records: int = 200_000) -> None:
 def make_everything(server: ServerProcess) -> None:
     """Something of every kind, all of it at work."""
     server.deploy("site", instances=2)
+    scaling = server.client("application-autoscaling", server.keys)
+    scaled = {"ServiceNamespace": "sagemaker", "ResourceId": "endpoint/site/variant/AllTraffic"}
+    scaled["ScalableDimension"] = "sagemaker:variant:DesiredInstanceCount"
+    scaling.register_scalable_target(**scaled, MinCapacity=2, MaxCapacity=2)
+    metric = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
+    config = {"TargetValue": 1.0, "PredefinedMetricSpecification": metric}
+    scaling.put_scaling_policy(
+        **scaled, PolicyName="p", PolicyType="TargetTrackingScaling", TargetTrackingScalingPolicyConfiguration=config
+    )
     server.deploy("resting")
     server.deploy("gone")
     server.delete("gone")  # its log stays, as it does on AWS

@@ -15,7 +15,7 @@ from botocore import xform_name
 from botocore.model import OperationModel
 
 from tests.processes import BUILTIN, ROLE, ServerProcess, wait_for
-from zerostart.server.aws.control_plane import LOG_OPERATIONS, OPERATIONS
+from zerostart.server.aws.control_plane import AUTOSCALING_OPERATIONS, LOG_OPERATIONS, OPERATIONS
 from zerostart.server.aws.query import OPERATIONS as QUERY_OPERATIONS
 from zerostart.server.aws.s3.operations import S3Operations
 
@@ -190,6 +190,37 @@ def test_sagemaker_and_logs(server: ServerProcess, recorder: Recorder) -> None:
     assert recorder.violations == []
     sagemaker = {name for name in OPERATIONS if "Transform" not in name}
     assert recorder.seen == {*sagemaker, *LOG_OPERATIONS, "InvokeEndpoint", "InvokeEndpointAsync"}
+
+
+def test_application_auto_scaling(server: ServerProcess, recorder: Recorder) -> None:
+    server.deploy("e")
+    client = recorder.client("application-autoscaling")
+    service = {"ServiceNamespace": "sagemaker"}
+    named = {
+        **service,
+        "ResourceId": "endpoint/e/variant/AllTraffic",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    client.register_scalable_target(**named, MinCapacity=2, MaxCapacity=3)
+    metric = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
+    config = {"TargetValue": 60.0, "PredefinedMetricSpecification": metric, "ScaleInCooldown": 60}
+    client.put_scaling_policy(
+        **named, PolicyName="p", PolicyType="TargetTrackingScaling", TargetTrackingScalingPolicyConfiguration=config
+    )
+    assert client.describe_scalable_targets(**service)["ScalableTargets"]
+    assert client.describe_scaling_policies(**service)["ScalingPolicies"]
+    for ended in (False, True):
+        wait_for(
+            lambda: [
+                each
+                for each in client.describe_scaling_activities(**service)["ScalingActivities"]
+                if ("EndTime" in each) is ended  # noqa: B023 - called at once
+            ]
+        )
+    client.delete_scaling_policy(**named, PolicyName="p")
+    client.deregister_scalable_target(**named)
+    assert recorder.violations == []
+    assert recorder.seen == set(AUTOSCALING_OPERATIONS)
 
 
 def test_transform_jobs(server: ServerProcess, recorder: Recorder) -> None:

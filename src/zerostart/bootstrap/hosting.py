@@ -25,11 +25,13 @@ from zerostart.storage.base import ObjectStore
 from zerostart.transform.worker_process import LocalWorkers, WorkerLauncher
 
 logger = logging.getLogger(__name__)
+# Ray reserves what each needs, and one for which there is no room waits for it.
+_MOST_OF_A_CLUSTER = 1000
 
 
 @dataclass(frozen=True)
 class Hosting:
-    """What starts instances and workers, on how many cores together.
+    """What starts instances and workers, and how many of them at most where the settings do not say.
 
     `here` starts workers on this machine. `workers_isolated`: those of jobs are cut off from the network. `sockets` is
     the folder of the instances' sockets on this machine.
@@ -38,7 +40,8 @@ class Hosting:
     instances: Launcher
     workers: WorkerLauncher
     here: LocalWorkers
-    cores: int
+    most_instances: int
+    most_workers: int
     workers_isolated: bool
     sockets: Path
     cluster: RayCluster | None = None
@@ -52,19 +55,24 @@ class Hosting:
 def build_hosting(settings: Settings, store: ObjectStore) -> Hosting:
     """The launcher that the settings name. Raises InvalidSettings, MissingExtra."""
     not_isolated = _not_isolated(settings)
+    cores = settings.threads or os.cpu_count() or 1
     logs, run = settings.home / "logs" / "endpoints", settings.home / "run"
     if settings.launcher == "ray":
         cluster = RayCluster(settings.ray_address)
         program = _node_program(settings, cluster, store)
         instances = RayLauncher(cluster, logs, program, not_isolated)
-        here = LocalWorkers(worker_environment(settings, isolated=False), isolated=False)
-        return Hosting(instances, RayWorkers(cluster, program), here, cluster.cores(), False, run, cluster)
-    cores = settings.threads or os.cpu_count() or 1
+        here = LocalWorkers(worker_environment(settings, isolated=False), cores, isolated=False)
+        most = (_many(cores), cores) if cluster.is_own else (_MOST_OF_A_CLUSTER, _MOST_OF_A_CLUSTER)
+        return Hosting(instances, RayWorkers(cluster, program), here, *most, False, run, cluster)
     # A worker uses the database and the buckets itself: without a network these have to be files.
     alone = not_isolated is None and settings.storage == "local" and not settings.database_url
-    here = LocalWorkers(worker_environment(settings, isolated=alone), isolated=alone)
+    here = LocalWorkers(worker_environment(settings, isolated=alone), cores, isolated=alone)
     local = LocalLauncher(run, logs, instance_environment(settings), not_isolated, cores)
-    return Hosting(local, here, here, cores, alone, local.folder)
+    return Hosting(local, here, here, _many(cores), cores, alone, local.folder)
+
+
+def _many(cores: int) -> int:
+    return max(4, 2 * cores)
 
 
 def worker_environment(settings: Settings, *, isolated: bool) -> dict[str, str]:

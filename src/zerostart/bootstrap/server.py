@@ -10,6 +10,7 @@ from typing import IO
 from zerostart.bootstrap.hosting import Hosting, build_hosting, worker_environment
 from zerostart.bootstrap.stores import build_store
 from zerostart.errors import InvalidSettings
+from zerostart.hosting.autoscaler import Autoscaler
 from zerostart.hosting.reconciler import Pace, Reconciler
 from zerostart.hosting.router import Router
 from zerostart.hosting.sleep import Sleep
@@ -18,6 +19,7 @@ from zerostart.models.local_artefacts import LocalArtefacts
 from zerostart.services.activity import ActivityService
 from zerostart.services.arn import Arns
 from zerostart.services.async_invocation import AsyncInvocationService
+from zerostart.services.autoscaling import AutoscalingService
 from zerostart.services.batch import BatchService
 from zerostart.services.clean_up import CleanUpService
 from zerostart.services.decision import DecisionService
@@ -65,6 +67,8 @@ class ServerParts:
     models: ModelService
     endpoint_configs: EndpointConfigService
     endpoints: EndpointService
+    autoscaling: AutoscalingService
+    autoscaler: Autoscaler
     tags: TagService
     hub: Hub
     fetches: ModelFetchService
@@ -104,7 +108,6 @@ def build_server_parts(settings: Settings) -> ServerParts:
     store = _store(settings, database)
     router = Router()
     hosting = build_hosting(settings, store)
-    cores = hosting.cores
     pace = Pace(
         start_timeout_s=settings.start_timeout_s,
         drain_grace_s=settings.drain_grace_s,
@@ -114,16 +117,17 @@ def build_server_parts(settings: Settings) -> ServerParts:
     )
     reconciler = Reconciler(database, hosting.instances, router, sleep, pace)
     invocations = InvocationService(router, reconciler, settings.invocation_timeout_s)
-    max_instances = settings.max_instances or max(4, 2 * cores)
+    max_instances = settings.max_instances or hosting.most_instances
+    autoscaler = Autoscaler(database, router, sleep, max_instances, reconciler.wake)
     job_logs = settings.home / "logs" / "jobs"
-    most_workers = settings.max_transform_workers or cores
+    most_workers = settings.max_transform_workers or hosting.most_workers
     supervisor = Supervisor(database, store, hosting.workers, job_logs / "TransformJobs", most_workers)
     transform_jobs = TransformJobService(
         database,
         store,
         arns,
         supervisor.wake,
-        cores=cores,
+        threads=hosting.workers.threads,
         most_workers=most_workers,
         precision=settings.precision,
         errors=settings.transform_errors,
@@ -173,6 +177,8 @@ def build_server_parts(settings: Settings) -> ServerParts:
         models=models,
         endpoint_configs=endpoint_configs,
         endpoints=endpoints,
+        autoscaling=AutoscalingService(database, autoscaler.wake, max_instances),
+        autoscaler=autoscaler,
         tags=tags,
         hub=Hub(artefacts),
         fetches=ModelFetchService(worker_environment(settings, isolated=False), settings.home / "logs" / "fetches"),

@@ -31,6 +31,11 @@ def runtime() -> "SageMakerRuntimeClient":
     return client
 
 
+def autoscaling() -> Any:
+    """A client of Application Auto Scaling."""
+    return _client("application-autoscaling")
+
+
 def s3() -> Any:
     """A client of the S3 gateway."""
     return _client("s3")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from zerostart.cli.autoscaling import autoscale, bounds_by_endpoint, scaling_of
 from zerostart.cli.client import ROLE_ARN, ServerRefused, aws_errors, runtime, sagemaker, variables
 from zerostart.cli.formats import bytes_shown, seconds_shown
 from zerostart.cli.own_api import own_api
@@ -39,9 +40,10 @@ class Format(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
     app.command()(deploy)
-    group = typer.Typer(help="List, show and delete endpoints.", no_args_is_help=True)
+    group = typer.Typer(help="List, show, scale and delete endpoints.", no_args_is_help=True)
     group.command("list")(list_endpoints)
     group.command("show")(show_endpoint)
+    group.command("autoscale")(autoscale)
     group.command("delete")(delete_endpoint)
     app.add_typer(group, name="endpoints")
     app.command()(invoke)
@@ -107,9 +109,11 @@ def list_endpoints(
     with aws_errors():
         pages = sagemaker().get_paginator("list_endpoints").paginate()
         endpoints: list[dict[str, Any]] = [{**endpoint} for page in pages for endpoint in page["Endpoints"]]
+        bounds = bounds_by_endpoint() if endpoints else {}
     activity = {each.pop("name"): each for each in own_api("endpoints")["endpoints"]} if endpoints else {}
     for each in endpoints:
         each["Activity"] = activity.get(each["EndpointName"])  # none of one that went away between the two
+        each["Scaling"] = bounds.get(each["EndpointName"])
     if output_format is Format.JSON:
         typer.echo(json.dumps(endpoints, default=str, indent=2))
         return
@@ -122,7 +126,9 @@ def list_endpoints(
     table = Table("endpoint", "status", "instances", "memory", "idle for", "created")
     for each in endpoints:
         created = f"{each['CreationTime']:%Y-%m-%d %H:%M:%S} UTC"
-        table.add_row(each["EndpointName"], each["EndpointStatus"], *_activity(each["Activity"]), created)
+        instances, *rest = _activity(each["Activity"])
+        scaled = f"{instances}\n{each['Scaling']}" if each["Scaling"] else instances
+        table.add_row(each["EndpointName"], each["EndpointStatus"], scaled, *rest, created)
     Console().print(table)
 
 
@@ -133,16 +139,19 @@ def _activity(activity: dict[str, Any] | None) -> tuple[str, str, str]:
     idle, timeout_s = seconds_shown(activity["idle_s"]), activity["idle_timeout_s"]
     of = "never sleeps" if timeout_s is None else f"sleeps after {seconds_shown(timeout_s)}"
     words = "asleep: wakes on the next call" if activity["asleep"] else of
-    return str(activity["instances"]), bytes_shown(activity["memory_bytes"]), f"{idle}\n{words}"
+    instances = f"{activity['instances']} of {activity['desired_instances']}"
+    return instances, bytes_shown(activity["memory_bytes"]), f"{idle}\n{words}"
 
 
 def show_endpoint(name: Annotated[str, typer.Argument(help="The endpoint.")]) -> None:
-    """Show an endpoint: status, instances, and why it failed if it did.
+    """Show an endpoint: status, instances, how it is scaled, and why it failed if it did.
 
     Example: zerostart endpoints show first
     """
     with aws_errors():
-        shown = dict(sagemaker().describe_endpoint(EndpointName=name))
+        shown: dict[str, Any] = dict(sagemaker().describe_endpoint(EndpointName=name))
+        if scaling := scaling_of(name):
+            shown["Scaling"] = scaling
     shown.pop("ResponseMetadata", None)
     typer.echo(json.dumps(shown, default=str, indent=2))
 

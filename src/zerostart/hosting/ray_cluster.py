@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 import time
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from zerostart.errors import InvalidSettings, MissingExtra
 
 _LOOK_S = 5.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # One machine shares its cores between instances, as it does without Ray: what is counted there must not run out.
 _MANY_CPUS = 4096
 _MUCH_MEMORY_BYTES = 2**46
@@ -29,6 +31,7 @@ class RayCluster:
         self._temporary = tempfile.mkdtemp(prefix="zerostart-ray-") if self.is_own else None
         if self.is_own:  # whoever reaches its ports needs the token, which its processes inherit
             os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+            os.environ |= {"RAY_gcs_rpc_server_reconnect_timeout_s": "30"}  # a killed server's processes end by then
             os.environ.pop("RAY_ADDRESS", None)
         os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "AUTOSCALER_METRIC_PORT": "-1"}
         self.ray = _ray()
@@ -38,6 +41,7 @@ class RayCluster:
             "object_store_memory": _OBJECTS_BYTES,
             "_temp_dir": self._temporary,
         }
+        handlers = {each: signal.getsignal(each) for each in _SIGNALS}
         try:
             self.ray.init(
                 address="local" if self.is_own else address,
@@ -55,6 +59,9 @@ class RayCluster:
                 f"The Ray cluster at {address} cannot be joined: {reason} This machine has to be one of its nodes: "
                 "ray start --address=HEAD:6379 --num-cpus=0"
             ) from error
+        finally:
+            for each, handler in handlers.items():
+                signal.signal(each, handler)  # Ray's own would end the server at once
         self._looked_s = float("-inf")
         self._nodes: list[dict[str, float]] = []
 

@@ -168,6 +168,8 @@ class RayLauncher:
         """Ask for an actor."""
         instance_id = f"i-{secrets.token_hex(6)}"
         log = LogFile(self._log_folder / spec.endpoint / spec.variant / f"{instance_id}.log")
+        room = f"{spec.threads} CPUs and {spec.memory_bytes / 2**30:g} GiB" if not self._cluster.is_own else "room"
+        log.append(f"waits for a node that has {room} left\n".encode())
         actor = self._starting.submit(self._started, instance_id, spec)
         return RayInstance(instance_id, spec, self._cluster, actor, log)
 

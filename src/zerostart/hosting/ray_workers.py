@@ -96,6 +96,11 @@ class RayWorkers:
         self._actor = cluster.ray.remote(NodeWorker)
         self._starting = ThreadPoolExecutor(2, "ship")
 
+    def threads(self, workers: int) -> int:
+        """A share of the cluster's cores, as far as one node has them."""
+        share = max(1, self._cluster.cores() // workers)
+        return share if self._cluster.is_own else self._cluster.threads(share)
+
     def start(self, model_id: str, threads: int, arguments: Sequence[str], log: Path) -> RayWorker:
         """Ask for an actor, which reserves so many CPUs."""
         file = LogFile(log)

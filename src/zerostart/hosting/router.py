@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from zerostart.errors import InvalidInput, ModelNotReady, NoInstance, NotFound, Throttled, Waking
+from zerostart.hosting.invocation_counts import InvocationCounts
 from zerostart.hosting.launcher import Instance
 
 
@@ -34,6 +35,7 @@ class Router:
         self._lock = threading.Lock()
         self._variants: dict[str, tuple[RoutedVariant, ...]] = {}
         self._outstanding: Counter[str] = Counter()
+        self._counts = InvocationCounts()
         self._asking: Counter[str] = Counter()
         self._asked_s: dict[str, float] = {}
         self._called: set[str] = set()
@@ -74,12 +76,18 @@ class Router:
         with self._lock:
             return self._outstanding.get(instance_id, 0)
 
+    def invocations(self, endpoint: str, variant: str, within_s: float) -> int:
+        """How many invocations a variant had in the last `within_s` seconds, which are at most a minute."""
+        with self._lock:
+            return self._counts.within(endpoint, variant, within_s)
+
     def withdraw(self, endpoint: str) -> None:
         """Send an endpoint nothing more."""
         with self._lock:
             self._variants.pop(endpoint, None)
             self._asked_s.pop(endpoint, None)
             self._called.discard(endpoint)
+            self._counts.forget(endpoint)
             waiting = self._waiting.pop(endpoint, [])
         _resolve(waiting)
 
@@ -129,8 +137,10 @@ class Router:
         instance is ready (Waking when one is started on demand), and Throttled over a serverless limit.
         """
         with self._lock:
-            instance = self._choose(endpoint, target_variant, tried)
+            variant, instance = self._choose(endpoint, target_variant, tried)
             self._outstanding[instance.id] += 1
+            if not tried:  # one that is sent again is the same invocation
+                self._counts.add(endpoint, variant)
         try:
             yield instance
         finally:
@@ -139,7 +149,8 @@ class Router:
                 if not self._outstanding[instance.id]:
                     del self._outstanding[instance.id]
 
-    def _choose(self, endpoint: str, target_variant: str | None, tried: Collection[str]) -> Instance:
+    def _choose(self, endpoint: str, target_variant: str | None, tried: Collection[str]) -> tuple[str, Instance]:
+        """The variant's name, and the instance."""
         variants = self._variants.get(endpoint)
         if variants is None:
             raise NotFound(f"Endpoint {endpoint} is not routed.")
@@ -169,7 +180,7 @@ class Router:
             raise Throttled(
                 f"Rate exceeded: serverless endpoint {endpoint} works on {limit} invocations at once (MaxConcurrency)."
             )
-        return min(instances, key=lambda instance: self._outstanding[instance.id])
+        return variant.name, min(instances, key=lambda instance: self._outstanding[instance.id])
 
 
 def _resolve(waiting: Sequence["asyncio.Future[str | None]"], failure: str | None = None) -> None:

@@ -6,11 +6,15 @@ thread, when an endpoint was idle for its time or is called, and by whoever want
 
 import logging
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from zerostart.hosting.router import Router
 from zerostart.metadata.database import Database
 from zerostart.metadata.endpoint import Endpoint, EndpointStatus, put_endpoint_to_sleep, wake_endpoint
+from zerostart.metadata.scalable_target import ScaledVariant
+from zerostart.metadata.scaling_activity import begin_scaling_activity, end_scaling_activities
 
 logger = logging.getLogger(__name__)
 NEVER_S = float("inf")
@@ -31,13 +35,21 @@ class Sleep:
         self._router = router
         self._idle_timeout_s = idle_timeout_s
         self._serverless_idle_s = serverless_idle_s
+        self._scaled: Mapping[ScaledVariant, float] = {}
         self._awake_since_s: dict[str, float] = {}
         self._waking: set[str] = set()
+
+    def follow(self, scaled: Mapping[ScaledVariant, float]) -> None:
+        """Take the times of variants that autoscaling may have sleep, NEVER_S of those that it may not."""
+        self._scaled = scaled
 
     def timeout_s(self, endpoint: Endpoint) -> float:
         """How long an endpoint may be idle before it sleeps: the longest time of its variants."""
         times = []
         for variant in endpoint.variants:
+            if (scaled_s := self._scaled.get(ScaledVariant(endpoint.name, variant.name))) is not None:
+                times.append(scaled_s)
+                continue
             serverless = variant.serverless
             default_s = self._serverless_idle_s if serverless else self._idle_timeout_s
             time_s = default_s if variant.idle_timeout_s is None else variant.idle_timeout_s
@@ -61,8 +73,12 @@ class Sleep:
         if not self._router.take_call(endpoint.name):
             return True
         reason = endpoint.failure_reason or ""
+        now = datetime.now(UTC)
         with self._database.transaction() as connection:
             wake_endpoint(connection, endpoint.name, None if reason.startswith(_NOT_WOKEN) else reason or None)
+            for variant in endpoint.variants:
+                if self._scales_to_zero(of := ScaledVariant(endpoint.name, variant.name)):
+                    begin_scaling_activity(connection, of, variant.instance_count, "It was called.", now)
         self._waking.add(endpoint.name)
         logger.info("endpoint %s is called and wakes", endpoint.name)
         return False
@@ -80,18 +96,30 @@ class Sleep:
         self._router.take_call(name)  # who called is served now
         timeout_s = self.timeout_s(endpoint)
         if time.monotonic() - self._awake_since_s[name] >= timeout_s and self._router.suspend(name, timeout_s):
-            with self._database.transaction() as connection:
-                put_endpoint_to_sleep(connection, name, datetime.now(UTC))
-            logger.info("endpoint %s was idle for %g s and sleeps", name, timeout_s)
+            self._fall_asleep(endpoint, timeout_s)
+
+    def _fall_asleep(self, endpoint: Endpoint, idle_s: float) -> None:
+        """Note it; a variant that autoscaling brought to 0 begins again with 1 instance."""
+        name, now = endpoint.name, datetime.now(UTC)
+        scaled = [of for each in endpoint.variants if self._scales_to_zero(of := ScaledVariant(name, each.name))]
+        reset = [replace(each, instance_count=1) if (name, each.name) in scaled else each for each in endpoint.variants]
+        with self._database.transaction() as connection:
+            if put_endpoint_to_sleep(connection, name, now, variants=reset if scaled else None):
+                for of in scaled:
+                    begin_scaling_activity(connection, of, 0, f"It had no invocation for {idle_s:g} s.", now)
+                end_scaling_activities(connection, name, now)
+        logger.info("endpoint %s was idle for %g s and sleeps", name, idle_s)
+
+    def _scales_to_zero(self, of: ScaledVariant) -> bool:
+        return self._scaled.get(of, NEVER_S) < NEVER_S
 
     def give_up(self, endpoint: Endpoint, words: str) -> None:
         """Have an endpoint whose instances do not start sleep again, with the reason."""
         self._waking.discard(endpoint.name)
-        reason = f"{_NOT_WOKEN}{words}"
+        reason, now = f"{_NOT_WOKEN}{words}", datetime.now(UTC)
         with self._database.transaction() as connection:
-            put_endpoint_to_sleep(
-                connection, endpoint.name, datetime.now(UTC), old=WITH_INSTANCES, failure_reason=reason
-            )
+            put_endpoint_to_sleep(connection, endpoint.name, now, old=WITH_INSTANCES, failure_reason=reason)
+            end_scaling_activities(connection, endpoint.name, now, reason)
         logger.warning("endpoint %s: %s", endpoint.name, reason)
 
     def begin_anew(self, name: str) -> None:

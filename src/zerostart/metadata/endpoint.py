@@ -1,6 +1,6 @@
 """Endpoints: a status that follows the instances, and the variants to run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, delete, select, update
 
 from zerostart.metadata.endpoint_config import Asynchronous, ProductionVariant, variant_values
 from zerostart.metadata.rows import Page, PageRequest, insert_named, read_page
+from zerostart.metadata.scalable_target import remove_scaling
 from zerostart.metadata.tables import endpoints
 
 
@@ -64,6 +65,15 @@ class Endpoint:
     coming: EndpointUpdate | None = None
     asynchronous: Asynchronous | None = None
     asleep_at: datetime | None = None
+
+
+def instances_wanted(endpoints: Iterable[Endpoint]) -> int:
+    """How many instances endpoints have at most, by their rows; in an update, the larger one of its two generations."""
+    return sum(
+        max(_instances(each.variants), _instances(each.coming.variants) if each.coming else 0)
+        for each in endpoints
+        if each.status is not EndpointStatus.FAILED
+    )
 
 
 def insert_endpoint(connection: Connection, endpoint: Endpoint) -> bool:
@@ -132,7 +142,10 @@ def replace_endpoint_variants(
 
 
 def finish_endpoint_update(connection: Connection, endpoint: Endpoint, at: datetime) -> bool:
-    """Make what was coming what the endpoint serves; False if it is not Updating any more."""
+    """Make what was coming what the endpoint serves; False if it is not Updating any more.
+
+    What cannot be scaled any more, because it is gone or serverless now, is no scalable target any more.
+    """
     assert endpoint.coming is not None  # noqa: S101 - the caller saw it
     values = {
         "config_name": endpoint.coming.config_name,
@@ -142,7 +155,11 @@ def finish_endpoint_update(connection: Connection, endpoint: Endpoint, at: datet
         "status": EndpointStatus.IN_SERVICE,
         "failure_reason": None,
     }
-    return _replace(connection, endpoint.name, EndpointStatus.UPDATING, **values, coming=None, at=at)
+    if not _replace(connection, endpoint.name, EndpointStatus.UPDATING, **values, coming=None, at=at):
+        return False
+    scalable = [variant.name for variant in endpoint.coming.variants if variant.serverless is None]
+    remove_scaling(connection, endpoint.name, but=scalable)
+    return True
 
 
 def abandon_endpoint_update(connection: Connection, endpoint: Endpoint, reason: str, at: datetime) -> bool:
@@ -158,9 +175,16 @@ def put_endpoint_to_sleep(
     *,
     old: Sequence[EndpointStatus] = (EndpointStatus.IN_SERVICE,),
     failure_reason: str | None = None,
+    variants: Sequence[DeployedVariant] | None = None,
 ) -> bool:
-    """Note that an endpoint in one of the statuses `old` is to have no instances until it is called; else False."""
-    table, told = endpoints.c, {"failure_reason": failure_reason} if failure_reason else {}
+    """Note that an endpoint in one of the statuses `old` is to have no instances until it is called; else False.
+
+    `variants` is what it has when it is called, where that changes.
+    """
+    table = endpoints.c
+    told: dict[str, Any] = {"failure_reason": failure_reason} if failure_reason else {}
+    if variants is not None:
+        told["variants"] = _stored(variants)
     query = update(endpoints).where(table.name == name, table.status.in_([each.value for each in old]))
     return connection.execute(query.where(table.asleep_at.is_(None)).values(asleep_at=at, **told)).rowcount == 1
 
@@ -172,14 +196,21 @@ def wake_endpoint(connection: Connection, name: str, failure_reason: str | None)
 
 
 def delete_endpoint(connection: Connection, name: str) -> bool:
-    """Remove the row of an endpoint that is Deleting; False if there was none."""
+    """Remove the row of an endpoint that is Deleting, and its autoscaling; False if there was none."""
     query = delete(endpoints).where(endpoints.c.name == name, endpoints.c.status == EndpointStatus.DELETING.value)
-    return connection.execute(query).rowcount == 1
+    if connection.execute(query).rowcount == 0:
+        return False
+    remove_scaling(connection, name)
+    return True
 
 
 def _replace(connection: Connection, name: str, old: EndpointStatus, *, at: datetime, **values: Any) -> bool:
     query = update(endpoints).where(endpoints.c.name == name, endpoints.c.status == old.value)
     return connection.execute(query.values(**values, modified_at=at)).rowcount == 1
+
+
+def _instances(variants: Sequence[DeployedVariant]) -> int:
+    return sum(variant.instance_count for variant in variants)
 
 
 def _stored(variants: Sequence[DeployedVariant]) -> list[dict[str, Any]]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
-from sqlalchemy import Connection, Row, Select, Table, and_, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
-from zerostart.errors import InvalidInput
+from zerostart.errors import InvalidNextToken
 
 Record = TypeVar("Record")
-SortBy = Literal["name", "created_at", "modified_at", "status"]
+SortBy = Literal["name", "created_at", "modified_at", "status", "started_at"]
 
 
 @dataclass(frozen=True)
@@ -51,17 +51,28 @@ def insert_named(connection: Connection, table: Table, values: Mapping[str, Any]
 
 
 def read_page(
-    connection: Connection, table: Table, request: PageRequest, record: Callable[[Row[Any]], Record]
+    connection: Connection,
+    table: Table,
+    request: PageRequest,
+    record: Callable[[Row[Any]], Record],
+    *,
+    key: str = "name",
+    where: ColumnElement[bool] | None = None,
 ) -> Page[Record]:
-    """One page of `table`, sorted by a column, then by name. Raises InvalidInput for a token that was not given out."""
+    """One page of `table`, or of its rows `where`, sorted by a column, then by the column `key`, which is unique.
+
+    Raises InvalidNextToken for a token that was not given out.
+    """
     query = _filtered(select(table), table, request)
-    key = table.c[request.sort_by]
+    if where is not None:
+        query = query.where(where)
+    first, second = table.c[request.sort_by], table.c[key]
     if request.next_token is not None:
-        query = query.where(_after(table, request))
-    order = (key.desc(), table.c.name.desc()) if request.descending else (key.asc(), table.c.name.asc())
+        query = query.where(_after(first, second, request))
+    order = (first.desc(), second.desc()) if request.descending else (first.asc(), second.asc())
     rows: Sequence[Row[Any]] = connection.execute(query.order_by(*order).limit(request.limit + 1)).all()
     shown = rows[: request.limit]
-    token = _token(getattr(shown[-1], request.sort_by), shown[-1].name) if len(rows) > request.limit else None
+    token = _token(getattr(shown[-1], request.sort_by), getattr(shown[-1], key)) if len(rows) > request.limit else None
     return Page(tuple(record(row) for row in shown), token)
 
 
@@ -83,23 +94,22 @@ def _filtered(query: Select[Any], table: Table, request: PageRequest) -> Select[
     return query
 
 
-def _after(table: Table, request: PageRequest) -> Any:
-    """Rows past the last one shown: by the sort column, and by name where it is equal."""
-    value, name = _read_token(request.next_token or "", timed=request.sort_by.endswith("_at"))
-    key = table.c[request.sort_by]
+def _after(first: ColumnElement[Any], second: ColumnElement[Any], request: PageRequest) -> ColumnElement[bool]:
+    """Rows past the last one shown: by the sort column, and by the key where it is equal."""
+    value, key = _read_token(request.next_token or "", timed=request.sort_by.endswith("_at"))
     if request.descending:
-        return or_(key < value, and_(key == value, table.c.name < name))
-    return or_(key > value, and_(key == value, table.c.name > name))
+        return or_(first < value, and_(first == value, second < key))
+    return or_(first > value, and_(first == value, second > key))
 
 
-def _token(value: Any, name: str) -> str:
+def _token(value: Any, key: str) -> str:
     shown = value.isoformat() if isinstance(value, datetime) else value
-    return base64.urlsafe_b64encode(json.dumps([shown, name]).encode()).decode()
+    return base64.urlsafe_b64encode(json.dumps([shown, key]).encode()).decode()
 
 
 def _read_token(token: str, *, timed: bool) -> tuple[Any, str]:
     try:
-        value, name = json.loads(base64.urlsafe_b64decode(token.encode()))
-        return (datetime.fromisoformat(value) if timed else str(value)), str(name)
+        value, key = json.loads(base64.urlsafe_b64decode(token.encode()))
+        return (datetime.fromisoformat(value) if timed else str(value)), str(key)
     except (ValueError, TypeError) as error:
-        raise InvalidInput(f"NextToken {token[:60]!r} was not given out by this list: start without it.") from error
+        raise InvalidNextToken(f"NextToken {token[:60]!r} was not given out by this list: start without it.") from error

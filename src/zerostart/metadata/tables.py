@@ -203,3 +203,45 @@ usage = Table(
     Column("first_at", UtcDateTime, nullable=False),
     Column("last_at", UtcDateTime, nullable=False),
 )
+
+scalable_targets = Table(
+    "scalable_targets",
+    metadata,
+    Column("endpoint", String(63), primary_key=True),
+    Column("variant", String(63), primary_key=True),
+    Column("id", String(64), nullable=False),
+    Column("min_capacity", Integer, nullable=False),
+    Column("max_capacity", Integer, nullable=False),
+    Column("role_arn", Text),
+    Column("suspended", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+# One for each target: there is one metric, and AWS takes one target tracking policy a metric.
+scaling_policies = Table(
+    "scaling_policies",
+    metadata,
+    Column("endpoint", String(63), primary_key=True),
+    Column("variant", String(63), primary_key=True),
+    Column("id", String(64), nullable=False),
+    Column("name", String(256), nullable=False),
+    Column("target_value", Float, nullable=False),
+    Column("scale_out_cooldown_s", Integer),
+    Column("scale_in_cooldown_s", Integer),
+    Column("disable_scale_in", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+scaling_activities = Table(
+    "scaling_activities",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("endpoint", String(63), nullable=False),
+    Column("variant", String(63), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("message", Text),
+    Column("started_at", UtcDateTime, nullable=False, index=True),
+    Column("ended_at", UtcDateTime),
+)

@@ -46,7 +46,14 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate, web
     """
     settings, metrics = parts.settings, ControlPlaneMetrics()
     control_plane = ControlPlane(
-        parts.models, parts.endpoint_configs, parts.endpoints, parts.transform_jobs, parts.tags, parts.logs, parts.arns
+        parts.models,
+        parts.endpoint_configs,
+        parts.endpoints,
+        parts.autoscaling,
+        parts.transform_jobs,
+        parts.tags,
+        parts.logs,
+        parts.arns,
     )
     runtime = Runtime(parts.invocations, parts.async_invocations, metrics, parts.arns)
     query_api = QueryApi(settings.region)
@@ -69,6 +76,7 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate, web
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await run_in_threadpool(parts.reconciler.start)
+        parts.autoscaler.start()
         await run_in_threadpool(parts.supervisor.start)
         parts.ledger.start()
         parts.launcher.open(asyncio.get_running_loop())
@@ -89,6 +97,7 @@ def build_app(parts: ServerParts, keys: Mapping[str, AccessKey], gate: Gate, web
             await run_in_threadpool(parts.clean_up.stop)
             await run_in_threadpool(parts.ledger.stop)
             await run_in_threadpool(parts.supervisor.stop)
+            await run_in_threadpool(parts.autoscaler.stop)
             await run_in_threadpool(parts.reconciler.stop)
             await run_in_threadpool(parts.hosting.close)
             parts.database.close()

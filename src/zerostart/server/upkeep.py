@@ -85,7 +85,9 @@ def _without_thing(listed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _activity(activity: Activity, processes: int) -> dict[str, Any]:
-    """`processes` are all that run, also those that start or end; `instances` those that take calls."""
+    """`processes` are all that run, also those that start or end; `instances` those that take calls, and
+    `desired_instances` how many these shall be while it is awake.
+    """
     endpoint = activity.endpoint
     return {
         "name": endpoint.name,
@@ -94,6 +96,7 @@ def _activity(activity: Activity, processes: int) -> dict[str, Any]:
         "idle_s": activity.idle_s,
         "idle_timeout_s": activity.idle_timeout_s,
         "instances": activity.instances,
+        "desired_instances": sum(variant.instance_count for variant in endpoint.variants),
         "processes": processes,
         "memory_bytes": activity.memory_bytes,
     }

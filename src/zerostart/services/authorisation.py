@@ -8,7 +8,10 @@ from zerostart.errors import ZerostartError
 from zerostart.services.arn import ACCOUNT_ID, Arns
 
 EVALUATE = "zerostart:Evaluate"  # and read, and delete, what was evaluated
-_DEPLOY = (EVALUATE, "sagemaker:", "s3:", "logs:", "iam:Get", "iam:SimulatePrincipalPolicy", "cloudwatch:GetMetricData")
+_DEPLOY = (
+    *(EVALUATE, "sagemaker:", "application-autoscaling:", "s3:", "logs:"),
+    *("iam:Get", "iam:SimulatePrincipalPolicy", "cloudwatch:GetMetricData"),
+)
 _INVOKE = ("sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointAsync")
 _EVERYBODY = ("sts:GetCallerIdentity",)
 _KINDS = {

@@ -19,6 +19,7 @@ from zerostart.metadata.endpoint import (
     change_endpoint_status,
     get_endpoint,
     insert_endpoint,
+    instances_wanted,
     list_endpoints,
     replace_endpoint_variants,
 )
@@ -184,23 +185,13 @@ class EndpointService:
         return tuple(resolved)
 
     def _check_limit(self, connection: Connection) -> None:
-        """Count what was just written too: it goes again with the transaction.
-
-        An update may run both its generations at a time; the larger one counts.
-        """
-        live = [each for each in all_endpoints(connection) if each.status is not EndpointStatus.FAILED]
-        total = sum(
-            max(_instances(each.variants), _instances(each.coming.variants) if each.coming else 0) for each in live
-        )
+        """Count what was just written too: it goes again with the transaction."""
+        total = instances_wanted(all_endpoints(connection))
         if total > self._max_instances:
             raise LimitExceeded(
                 f"With this {total} instances would run; the limit is {self._max_instances}. "
                 "Delete an endpoint, ask for fewer instances, or raise the setting max_instances."
             )
-
-
-def _instances(variants: Sequence[DeployedVariant]) -> int:
-    return sum(variant.instance_count for variant in variants)
 
 
 def _with_capacity(variant: DeployedVariant, desired: DesiredCapacity) -> DeployedVariant:

@@ -23,7 +23,10 @@ from zerostart.transform.supervisor import RunningWorker
 _INSTANCE = "instance"
 _PROGRAMS = {b"model-server": _INSTANCE, b"transform-worker": "worker", PROGRAM.encode(): "evaluation"}
 _NAMED = (tables.transform_jobs, tables.endpoints, tables.endpoint_configs, tables.models)
-_COUNTED = (tables.transform_files, tables.transform_shards, tables.async_invocations)
+_COUNTED = (
+    *(tables.transform_files, tables.transform_shards, tables.async_invocations),
+    *(tables.scalable_targets, tables.scaling_policies, tables.scaling_activities),
+)
 _OF_BUCKETS = (tables.objects, tables.uploads, tables.upload_parts)
 _MOST_NAMES = 5
 

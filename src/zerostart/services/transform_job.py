@@ -61,7 +61,7 @@ class TransformJobService:
         arns: Arns,
         wake: Callable[[], None],
         *,
-        cores: int,
+        threads: Callable[[int], int],
         most_workers: int,
         precision: str,
         errors: str,
@@ -72,7 +72,7 @@ class TransformJobService:
         self._store = store
         self._arns = arns
         self._wake = wake
-        self._cores = cores
+        self._threads = threads
         self._most_workers = most_workers
         self._precision = precision
         self._errors = errors
@@ -181,7 +181,7 @@ class TransformJobService:
         resolved = replace(
             with_environment(options, {"ZEROSTART_ERRORS": self._errors, **environment}),
             instance_count=workers,
-            threads=max(1, self._cores // workers),
+            threads=self._threads(workers),
             precision=self._precision,
         )
         Selection(options.input_filter)

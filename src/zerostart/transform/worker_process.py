@@ -30,6 +30,10 @@ class WorkerProcess(Protocol):
 class WorkerLauncher(Protocol):
     """Starts workers."""
 
+    def threads(self, workers: int) -> int:
+        """The engine's threads of each of so many workers of a job."""
+        ...
+
     def start(self, model_id: str, threads: int, arguments: Sequence[str], log: Path) -> WorkerProcess:
         """Start `zerostart transform-worker` with these arguments. What it prints comes to the log."""
         ...
@@ -69,9 +73,14 @@ class LocalWorkers:
     `isolated`: they cut themselves off from the network and from files that are none of a job's.
     """
 
-    def __init__(self, environment: Mapping[str, str], *, isolated: bool) -> None:
+    def __init__(self, environment: Mapping[str, str], cores: int, *, isolated: bool) -> None:
         self._environment = dict(environment)
+        self._cores = cores
         self._isolated = isolated
+
+    def threads(self, workers: int) -> int:
+        """A share of this machine's cores."""
+        return max(1, self._cores // workers)
 
     def start(self, model_id: str, threads: int, arguments: Sequence[str], log: Path) -> LocalWorkerProcess:
         """Start a process."""

@@ -59,6 +59,28 @@ def test_the_playground_answers_parts_of_a_page_for_those_who_type(admin: Visito
     assert part.headers["hx-replace-url"].startswith("/endpoints/shared?text=One+day")
 
 
+def test_how_an_endpoint_is_scaled_is_said(admin: Visitor) -> None:
+    assert "Scaling by load" not in admin.open("/endpoints/shared").text
+    client = admin.server.client("application-autoscaling", admin.server.keys)
+    variant = {"ServiceNamespace": "sagemaker", "ResourceId": "endpoint/shared/variant/AllTraffic"}
+    variant["ScalableDimension"] = "sagemaker:variant:DesiredInstanceCount"
+    client.register_scalable_target(
+        **variant, MinCapacity=1, MaxCapacity=3, SuspendedState={"DynamicScalingOutSuspended": True}
+    )
+    without = admin.open("/endpoints/shared").text
+    metric = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
+    config = {"TargetValue": 600.0, "PredefinedMetricSpecification": metric}
+    client.put_scaling_policy(
+        **variant, PolicyName="p", PolicyType="TargetTrackingScaling", TargetTrackingScalingPolicyConfiguration=config
+    )
+    with_policy = admin.open("/endpoints/shared").text
+    client.deregister_scalable_target(**variant)
+    assert "scales between 1 and 3 instances; without a policy it keeps its count" in without
+    assert "scales between 1 and 3 instances by 600 invocations a minute each" in with_policy
+    assert "Scaling out is switched off" in with_policy
+    assert "Scaling by load" not in admin.open("/endpoints/shared").text
+
+
 def test_markup_in_texts_and_labels_is_shown_as_it_was_typed(admin: Visitor) -> None:
     label = "<img src=x onerror=alert(1)>"
     page = admin.open(f"/endpoints/shared?text=%3Cscript%3Ealert(1)%3C/script%3E&labels={label}%0Aother").text

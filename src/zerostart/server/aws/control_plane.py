@@ -1,4 +1,7 @@
-"""POST / with X-Amz-Target: SageMaker's control plane, and CloudWatch Logs, in AWS's JSON 1.1 protocol."""
+"""POST / with X-Amz-Target: AWS's JSON 1.1 protocol.
+
+It is that of SageMaker's control plane, of Application Auto Scaling, and of CloudWatch Logs.
+"""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +12,7 @@ from starlette.responses import Response
 
 from zerostart.credentials import AccessKey
 from zerostart.errors import InvalidInput, shortened
+from zerostart.server.aws.autoscaling import AutoscalingOperations
 from zerostart.server.aws.endpoint import EndpointOperations
 from zerostart.server.aws.endpoint_config import EndpointConfigOperations
 from zerostart.server.aws.errors import coded_response
@@ -19,6 +23,7 @@ from zerostart.server.aws.tag import TagOperations
 from zerostart.server.aws.transform_job import TransformJobOperations
 from zerostart.services.arn import Arns
 from zerostart.services.authorisation import authorise, operation_resource
+from zerostart.services.autoscaling import AutoscalingService
 from zerostart.services.endpoint import EndpointService
 from zerostart.services.endpoint_config import EndpointConfigService
 from zerostart.services.logs import LogService
@@ -36,6 +41,11 @@ OPERATIONS = (
 )
 LOGS_TARGET = "Logs_20140328"
 LOG_OPERATIONS = ("DescribeLogGroups", "DescribeLogStreams", "GetLogEvents", "FilterLogEvents")
+AUTOSCALING_TARGET = "AnyScaleFrontendService"
+AUTOSCALING_OPERATIONS = (
+    *("RegisterScalableTarget", "DescribeScalableTargets", "DeregisterScalableTarget"),
+    *("PutScalingPolicy", "DescribeScalingPolicies", "DeleteScalingPolicy", "DescribeScalingActivities"),
+)
 Handler = Callable[[Mapping[str, Any]], dict[str, Any] | None]
 
 
@@ -47,6 +57,7 @@ class ControlPlane:
         models: ModelService,
         endpoint_configs: EndpointConfigService,
         endpoints: EndpointService,
+        autoscaling: AutoscalingService,
         transform_jobs: TransformJobService,
         tags: TagService,
         logs: LogService,
@@ -62,6 +73,10 @@ class ControlPlane:
         self._arns = arns
         self._services = {
             "SageMaker": ("sagemaker", _handlers(OPERATIONS, groups)),
+            AUTOSCALING_TARGET: (
+                "application-autoscaling",
+                _handlers(AUTOSCALING_OPERATIONS, (AutoscalingOperations(autoscaling, arns),)),
+            ),
             LOGS_TARGET: ("logs", _handlers(LOG_OPERATIONS, (LogOperations(logs, arns.region),))),
         }
 

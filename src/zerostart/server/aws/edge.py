@@ -13,8 +13,8 @@ from starlette.routing import Route
 from zerostart.credentials import AccessKey
 from zerostart.errors import ZerostartError
 from zerostart.metrics import ControlPlaneMetrics
-from zerostart.server.aws.control_plane import LOGS_TARGET, ControlPlane
-from zerostart.server.aws.errors import CONTROL_PLANE, LOGS, RUNTIME, error_response
+from zerostart.server.aws.control_plane import AUTOSCALING_TARGET, LOGS_TARGET, ControlPlane
+from zerostart.server.aws.errors import AUTOSCALING, CONTROL_PLANE, LOGS, RUNTIME, error_response
 from zerostart.server.aws.query import QueryApi, queried_service, query_error_response
 from zerostart.server.aws.runtime import Runtime
 from zerostart.server.aws.sigv4 import AuthenticationError, SignedRequest, authenticate, authenticate_bearer
@@ -25,6 +25,7 @@ from zerostart.serving.http import CALLER_LEFT, Gate, read_body, unless_caller_l
 
 logger = logging.getLogger(__name__)
 _CONTROL_BODY_BYTES = 1024 * 1024
+_ERRORS = {LOGS_TARGET: LOGS, AUTOSCALING_TARGET: AUTOSCALING}
 
 
 class AwsEdge:
@@ -69,7 +70,7 @@ class AwsEdge:
         service = queried_service(request.headers)
         target = request.headers.get("x-amz-target", "")
         log = RequestLog(request, operation=service or target[:100])
-        errors = LOGS if target.startswith(LOGS_TARGET) else CONTROL_PLANE
+        errors = _ERRORS.get(target.partition(".")[0], CONTROL_PLANE)
 
         async def answer() -> Response:
             body = await read_body(request, _CONTROL_BODY_BYTES)

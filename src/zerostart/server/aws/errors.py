@@ -1,4 +1,4 @@
-"""AWS's words for our errors: one table for the control plane, one for the runtime."""
+"""AWS's words for our errors: one table for each service."""
 
 import json
 from collections.abc import Mapping
@@ -24,6 +24,17 @@ CONTROL_PLANE: Mapping[type[Exception], Code] = {
     errors.LimitExceeded: ("ResourceLimitExceeded", 400),
     errors.Draining: ("ServiceUnavailable", 503),
     errors.StorageFailure: ("ServiceUnavailable", 503),
+}
+
+AUTOSCALING: Mapping[type[Exception], Code] = {
+    AccessDenied: ("AccessDeniedException", 400),
+    errors.BodyTooLarge: ("ValidationException", 413),
+    errors.InvalidNextToken: ("InvalidNextTokenException", 400),
+    errors.InvalidInput: ("ValidationException", 400),
+    errors.NotFound: ("ObjectNotFoundException", 400),
+    errors.NotUpdatable: ("ConcurrentUpdateException", 400),
+    errors.LimitExceeded: ("LimitExceededException", 400),
+    errors.Draining: ("ServiceUnavailable", 503),
 }
 
 LOGS: Mapping[type[Exception], Code] = {

@@ -133,6 +133,7 @@ _CHECKS = {
 }
 # Any ml.* instance type is taken: it only sizes an instance here, and AWS adds types faster than clients learn them.
 _OPEN_ENUMS = {"InstanceType"}
+_SURROGATES = r"\uD800\uDC00-\uDBFF\uDFFF"
 
 
 def _failed(value: Any, path: str, constraint: str) -> str:
@@ -147,8 +148,11 @@ def _join(path: str, name: str) -> str:
 
 @cache
 def _compiled(pattern: str) -> regex.Pattern[str]:
-    """AWS writes Java's expressions, with Unicode classes such as \\p{L} that the standard library does not know."""
-    return regex.compile(pattern)
+    """AWS writes Java's expressions, with Unicode classes such as \\p{L} that the standard library does not know.
+
+    In some, characters past U+FFFF are pairs of surrogates, as Java has them and Python has not.
+    """
+    return regex.compile(pattern.replace(_SURROGATES, r"\U00010000-\U0010FFFF"))
 
 
 def _shaped(shape: Any, value: Any) -> Any:

@@ -79,6 +79,27 @@ class InstanceRow:
 
 
 @dataclass(frozen=True)
+class ScalingActivityRow:
+    """What autoscaling did to a variant, or could not do."""
+
+    at: str
+    description: str
+    status: str
+    cause: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ScalingRow:
+    """A variant that autoscaling scales: `words` is what it does."""
+
+    variant: str
+    words: str
+    suspended: str
+    activities: Sequence[ScalingActivityRow]
+
+
+@dataclass(frozen=True)
 class EndpointDetails:
     """What those see who may describe an endpoint.
 
@@ -93,6 +114,7 @@ class EndpointDetails:
     missing: int
     sleeps_after: str
     variants: Sequence[VariantRow]
+    scaling: Sequence[ScalingRow]
     instances: Sequence[InstanceRow]
     log: Sequence[LogLine]
 

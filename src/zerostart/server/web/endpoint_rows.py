@@ -8,9 +8,11 @@ from zerostart.bootstrap.server import ServerParts
 from zerostart.errors import NotFound
 from zerostart.metadata.endpoint import DeployedVariant, Endpoint, EndpointStatus
 from zerostart.metadata.rows import PageRequest
+from zerostart.metadata.scalable_target import ScaledVariant
 from zerostart.server.web.contexts import EndpointRow
-from zerostart.server.web.endpoint_contexts import EndpointDetails, InstanceRow, LogLine, VariantRow
+from zerostart.server.web.endpoint_contexts import EndpointDetails, InstanceRow, LogLine, ScalingRow, VariantRow
 from zerostart.server.web.formats import NOTHING, ago, bytes_shown, duration_shown, span_shown
+from zerostart.server.web.scaling_rows import scaling_row
 from zerostart.server.web.traffic import TrafficWatch
 from zerostart.services.logs import LogEvent, Span
 
@@ -47,6 +49,7 @@ class EndpointViews:
             missing=sum(max(0, each.instance_count - ready.get(each.name, 0)) for each in kept_up),
             sleeps_after=span_shown(activity.idle_timeout_s) if activity.idle_timeout_s is not None else "",
             variants=[self._variant(name, each) for each in endpoint.variants],
+            scaling=self._scaling(endpoint),
             instances=self._instances(name),
             log=self._log(name),
         )
@@ -83,6 +86,10 @@ class EndpointViews:
             weight=f"{variant.weight:g}",
             isolation="required" if variant.network_isolation else isolated,
         )
+
+    def _scaling(self, endpoint: Endpoint) -> Sequence[ScalingRow]:
+        of = (ScaledVariant(endpoint.name, variant.name) for variant in endpoint.variants)
+        return [scaling_row(scaling) for each in of if (scaling := self.parts.autoscaling.scaling_of(each))]
 
     def _instances(self, endpoint: str) -> Sequence[InstanceRow]:
         found = [each for variant in self.parts.router.variants(endpoint) for each in variant.instances]
