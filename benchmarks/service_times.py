@@ -32,6 +32,7 @@ ONE_THREAD = {"ZEROSTART_THREADS": "1", "ZEROSTART_IDLE_TIMEOUT_S": "0"}
 _WIDTHS = (8, 12, 16, 20, 24, 32, 48, 64, 96, 128, 256)
 _PAIRS = (1, 2, 4, 8, 16, 32)
 _REPEATS = 5
+_WARM_UPS = 2
 _TEXTS = 200
 _CALLERS = 8
 _LEAST_MEASURED_S = 1.5
@@ -96,10 +97,12 @@ def _engines(settings: Settings) -> tuple[BatchTimes, BatchTimes, dict[str, floa
     classifier = build_classifier(settings, BUILTIN)
     try:
         batchers = classifier.batcher, classifier.loaded_ranker().batcher
-        times, off = [], {}
-        for name, batcher, special in zip(("scorer", "ranker"), batchers, _special_tokens(settings), strict=True):
-            found, off[name] = fitted(list(_batches(batcher, special, settings)), special, settings.max_batch_tokens)
+        special_tokens = _special_tokens(settings)
+        times, off = [], []
+        for special, measured in zip(special_tokens, _batches(batchers, special_tokens, settings), strict=True):
+            found, error = fitted(measured, special, settings.max_batch_tokens)
             times.append(found)
+            off.append(error)
         alone_s = _typical_s(batchers[0])
         with _neighbours(settings.home, (os.cpu_count() or 1) - 1):
             beside_s = _typical_s(batchers[0])
@@ -108,7 +111,7 @@ def _engines(settings: Settings) -> tuple[BatchTimes, BatchTimes, dict[str, floa
     cores = os.cpu_count() or 1
     slowest = min(1.0, alone_s / beside_s)
     rates = tuple(round(1 - (1 - slowest) * n / max(1, cores - 1), 3) for n in range(cores))
-    return times[0], times[1], off, rates
+    return times[0], times[1], dict(zip(("scorer", "ranker"), off, strict=True)), rates
 
 
 def _special_tokens(settings: Settings) -> list[int]:
@@ -143,14 +146,30 @@ def fitted(
     return times, round(float(np.median(abs(predicted - 1))), 3)
 
 
-def _batches(batcher: Batcher, special_tokens: int, settings: Settings) -> Iterator[tuple[int, int, float]]:
-    """Pairs, width and seconds of batches of every shape, each some times after it was met."""
-    for width in _WIDTHS:
-        most = settings.max_batch_tokens // width
-        for pairs in sorted({*(each for each in _PAIRS if each < most), most}):
-            request = [_made_pair(width - special_tokens, row) for row in range(pairs)]
-            taken = [_seconds(batcher, request) for _ in range(_REPEATS + 2)]
-            yield from ((pairs, width, seconds) for seconds in taken[2:])
+def _batches(
+    batchers: Sequence[Batcher], special_tokens: Sequence[int], settings: Settings
+) -> list[list[tuple[int, int, float]]]:
+    """Pairs, width and seconds of batches of every shape, by batcher: each some times after it was met.
+
+    In any order, as they come to an instance: a batch like the one before, in the same model, takes less.
+    """
+    shapes = [
+        (which, pairs, width)
+        for which in range(len(batchers))
+        for width in _WIDTHS
+        for pairs in sorted({*_PAIRS, settings.max_batch_tokens // width})
+        if pairs * width <= settings.max_batch_tokens
+    ]
+    chance = np.random.default_rng(0)
+    found: list[list[tuple[int, int, float]]] = [[] for _ in batchers]
+    for repeat in range(_REPEATS + _WARM_UPS):
+        for place in chance.permutation(len(shapes)):
+            which, pairs, width = shapes[place]
+            request = [_made_pair(width - special_tokens[which], row) for row in range(pairs)]
+            seconds = _seconds(batchers[which], request)
+            if repeat >= _WARM_UPS:
+                found[which].append((pairs, width, seconds))
+    return found
 
 
 def _made_pair(tokens: int, seed: int) -> EncodedPair:
