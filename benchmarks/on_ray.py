@@ -26,9 +26,16 @@ _JOB_TEXTS = 400
 
 
 def calls() -> dict[str, Any]:
-    """One text and three labels by one caller, ten labels by 32; both launchers in turns, in one run."""
+    """One text and three labels by one caller, ten labels by 32; both launchers in turns, in one run.
+
+    With the built-in model, and with an engine that computes nothing, which shows the way alone.
+    """
+    return {"built-in model": _calls(), "no model": _calls(ZEROSTART_ENGINE="fake")}
+
+
+def _calls(**settings: str) -> dict[str, Any]:
     texts, _ = mixed_texts()
-    with _served("local") as local, _served("ray") as on_ray:
+    with _served("local", **settings) as local, _served("ray", **settings) as on_ray:
         servers = dict(zip(_LAUNCHERS, (local, on_ray), strict=True))
         for server in servers.values():
             server.deploy("bench")

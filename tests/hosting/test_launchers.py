@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from tests.load import BODY, Load
 from tests.processes import BUILTIN, ROLE, ServerProcess, broken_artefact, is_running, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 LAUNCHERS = ("local", "ray")
 QUESTION = {"inputs": "Pack the bags.", "candidate_labels": ["travel", "cooking"]}
 FAKE = {"ZEROSTART_ENGINE": "fake", "ZEROSTART_MAX_INSTANCES": "8"}
@@ -159,6 +159,22 @@ def test_counts_change_without_a_lost_request(server: ServerProcess, endpoint: s
         wait_for(partial(has, server, endpoint, count))
         wait_for(lambda: server.status(endpoint) == "InService")
     assert {status for status, _ in load.stop()} == {200}
+
+
+def test_the_autoscaler_keeps_it_within_its_bounds(server: ServerProcess, endpoint: str) -> None:
+    scaling = server.client("application-autoscaling", server.keys)
+    variant = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"endpoint/{endpoint}/variant/AllTraffic",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    load = Load(server, endpoint, callers=2)
+    for count in (3, 1):
+        scaling.register_scalable_target(**variant, MinCapacity=count, MaxCapacity=count)
+        wait_for(partial(has, server, endpoint, count))
+    assert {status for status, _ in load.stop()} == {200}
+    activities = scaling.describe_scaling_activities(ServiceNamespace="sagemaker")["ScalingActivities"]
+    assert [each["StatusCode"] for each in activities] == ["Successful", "Successful"]
 
 
 def test_it_sleeps_without_a_process_and_a_call_wakes_it(server: ServerProcess, endpoint: str) -> None:
