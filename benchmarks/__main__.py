@@ -1,7 +1,8 @@
 """Measure what the README claims: `make bench`. Ratios are of one run, medians of at least three repeats.
 
 python -m benchmarks [pipeline agreement endpoint cold memory size conversion sizes many_labels accuracy
-decisions decision_speed evaluation job job_first_record job_beside job_memory ray_calls ray_start ray_job]
+decisions decision_speed evaluation service_times capacity capacity_check job job_first_record job_beside job_memory
+ray_calls ray_start ray_job]
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any
 
 from benchmarks import (
     accuracy,
+    capacity,
     conversion,
     decision_speed,
     decisions,
@@ -21,6 +23,7 @@ from benchmarks import (
     footprint,
     models,
     on_ray,
+    service_times,
     throughput,
     transform,
 )
@@ -40,6 +43,9 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "decisions": decisions.decisions,
     "decision_speed": decision_speed.decision_speed,
     "evaluation": evaluation.resolutions,
+    "service_times": service_times.service_times,
+    "capacity": capacity.capacity,
+    "capacity_check": capacity.check,
     "job": transform.throughput,
     "job_first_record": transform.first_record,
     "job_beside": transform.beside,
