@@ -173,8 +173,12 @@ def test_the_autoscaler_keeps_it_within_its_bounds(server: ServerProcess, endpoi
         scaling.register_scalable_target(**variant, MinCapacity=count, MaxCapacity=count)
         wait_for(partial(has, server, endpoint, count))
     assert {status for status, _ in load.stop()} == {200}
-    activities = scaling.describe_scaling_activities(ServiceNamespace="sagemaker")["ScalingActivities"]
-    assert [each["StatusCode"] for each in activities] == ["Successful", "Successful"]
+
+    def done() -> bool:
+        found = scaling.describe_scaling_activities(ServiceNamespace="sagemaker")["ScalingActivities"]
+        return [each["StatusCode"] for each in found] == ["Successful", "Successful"]
+
+    wait_for(done)
 
 
 def test_it_sleeps_without_a_process_and_a_call_wakes_it(server: ServerProcess, endpoint: str) -> None:
