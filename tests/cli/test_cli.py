@@ -211,7 +211,7 @@ def test_a_file_is_transformed_in_one_line(home: Path, tmp_path: Path) -> None:
 def test_a_server_that_dies_under_a_job_does_not_lose_it(home: Path, tmp_path: Path) -> None:
     """The command ends and says where the results will be; after the next start they are there."""
     source = tmp_path / "texts.txt"
-    source.write_text("".join(f"One day I will see the world number {n}.\n" for n in range(60_000)))
+    source.write_text("".join(f"One day I will see the world number {n}.\n" for n in range(20_000)))
     create = ("transform", "create", "--input", str(source), "--labels", "a,b", "--output", str(tmp_path / "o.jsonl"))
     with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:
         command = [sys.executable, "-m", "zerostart", *create, "--name", "long"]
@@ -227,7 +227,7 @@ def test_a_server_that_dies_under_a_job_does_not_lose_it(home: Path, tmp_path: P
     with ServerProcess(home, ZEROSTART_ENGINE="fake") as server:
         assert run(home, "transform", "wait", "long").returncode == 0
         body = server.s3().get_object(Bucket="zerostart-transform", Key="long/out/in.jsonl.out")["Body"]
-        assert sum(1 for _ in body.iter_lines()) == 60_000
+        assert sum(1 for _ in body.iter_lines()) == 20_000
 
 
 def test_objects_are_transformed_to_objects(home: Path) -> None:
