@@ -175,11 +175,14 @@ def test_who_has_no_token_or_does_not_encrypt_is_not_let_in(cluster: Cluster, mi
 
 def test_a_lost_actor_is_replaced_without_a_lost_call(cluster: Cluster) -> None:
     server = cluster.server
-    victim = min(cluster.programs("ray::NodeInstance"))
+    before = cluster.programs("ray::NodeInstance")
+    victim = min(before)
     load = Load(server, "site", callers=4)
     wait_for(lambda: len(load.outcomes) > 100)
     os.kill(victim, signal.SIGKILL)
-    wait_for(lambda: not is_running(victim) and server.ready_instances("site") == 2, timeout_s=60)
+    wait_for(lambda: cluster.programs("ray::NodeInstance") - before, timeout_s=60)
+    wait_for(lambda: server.ready_instances("site") == 2, timeout_s=60)
+    assert not is_running(victim)
     wait_for(lambda: len(load.outcomes) > 1000)
     assert {status for status, _ in load.stop()} == {200}
     assert len(cluster.programs("model-server")) == 2

@@ -76,8 +76,9 @@ def _many(cores: int) -> int:
 
 
 def worker_environment(settings: Settings, *, isolated: bool) -> dict[str, str]:
-    """What workers inherit: what instances do, and every setting; everything if they need a network."""
-    return {**(instance_environment(settings) if isolated else os.environ), **_own_variables(settings)}
+    """What workers inherit: what instances do, and every setting; if they need a network all but what joins Ray."""
+    everything = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    return {**(instance_environment(settings) if isolated else everything), **_own_variables(settings)}
 
 
 def _own_variables(settings: Settings) -> dict[str, str]:

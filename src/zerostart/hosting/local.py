@@ -174,6 +174,7 @@ class LocalLauncher:
             if spec.profile:
                 profile.write_text(spec.profile, "utf-8")
             log = LogFile(self._log_folder / spec.endpoint / spec.variant / f"{instance_id}.log")
+            log.remove_older()
             with log.path.open("ab") as output:
                 if self.not_isolated:
                     output.write(f"not isolated: {self.not_isolated}\n".encode())

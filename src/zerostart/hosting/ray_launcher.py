@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from zerostart.errors import InstanceLost, InvocationTimeout, ZerostartError
+from zerostart.errors import InstanceLost, InvocationTimeout, LaunchFailed, ZerostartError
 from zerostart.hosting.instance_type import resources_of
 from zerostart.hosting.launcher import InstanceReply, InstanceSpec
 from zerostart.hosting.log_file import LogFile
@@ -165,9 +165,13 @@ class RayLauncher:
         return self._cluster.threads(vcpus)
 
     def launch(self, spec: InstanceSpec) -> RayInstance:
-        """Ask for an actor."""
+        """Ask for an actor. Raises LaunchFailed."""
         instance_id = f"i-{secrets.token_hex(6)}"
-        log = LogFile(self._log_folder / spec.endpoint / spec.variant / f"{instance_id}.log")
+        try:
+            log = LogFile(self._log_folder / spec.endpoint / spec.variant / f"{instance_id}.log")
+            log.remove_older()
+        except OSError as error:
+            raise LaunchFailed(f"Could not start an instance of {spec.endpoint}/{spec.variant}: {error}") from error
         room = f"{spec.threads} CPUs and {spec.memory_bytes / 2**30:g} GiB" if not self._cluster.is_own else "room"
         log.append(f"waits for a node that has {room} left\n".encode())
         actor = self._starting.submit(self._started, instance_id, spec)
