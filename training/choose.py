@@ -118,7 +118,7 @@ def choose_blend(nli: Path, embedding: Path, embedding_model: str, data: Path) -
 
 def _scores(blend: Blend, logits: NDArray[np.float32], similar: Scores, head: NLIHead) -> Scores:
     """Of one text's labels."""
-    entailed = label_scores(logits, head, multi_label=False)
+    entailed = label_scores(logits, head, multi_label=True)
     return blend.scores(entailed, similarity_scores(similar, multi_label=False), multi_label=False)
 
 

@@ -41,18 +41,18 @@ def nli_batches(data: Path, seed: int, epochs: int) -> list[NLIBatch]:
 
 
 def hard_batches(data: Path, embedding: Path, out: Path, seed: int) -> list[NLIBatch]:
-    """Batches of half of the NLI pairs, and of texts with the wrong labels that `embedding` finds nearest.
+    """Batches of a third of the NLI pairs, and of texts with the wrong labels that `embedding` finds nearest.
 
     The pairs are kept in `out`: embeddings may differ in the last bit from run to run, and training goes on with the
     batches that it began with.
     """
     kept = out / "hard-pairs.jsonl"
     chosen = random.Random(seed * 1000 + 999)  # noqa: S311 - picks examples
-    general = nli_pairs(data, chosen, share=0.55)
+    general = nli_pairs(data, chosen, share=0.3)
     if kept.exists():
         hard = [Pair(**json.loads(line)) for line in kept.read_text("utf-8").splitlines()]
     else:
-        hard = hard_pairs(data, embedding, random.Random(seed), wrong=4, share=0.3)  # noqa: S311 - picks examples
+        hard = hard_pairs(data, embedding, random.Random(seed), wrong=4, share=0.15)  # noqa: S311 - picks examples
         out.mkdir(parents=True, exist_ok=True)
         kept.write_text("".join(json.dumps(asdict(pair)) + "\n" for pair in hard), "utf-8")
     return _batches(general, hard, chosen)

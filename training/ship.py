@@ -31,16 +31,18 @@ _NLI_NAMES = {"mnli.dev_matched": "MultiNLI dev-matched", "snli.test": "SNLI tes
 
 @dataclass(frozen=True)
 class BuiltIn:
-    """A built-in model: its id, what it says of itself, and the template of its card."""
+    """A built-in model: its id and revision, what it says of itself, and the template of its card."""
 
     model_id: str
+    revision: str
     description: str
     card: str
 
 
-NLI = BuiltIn(BUILTIN_MODEL_ID, "Small English model for any topic (MiniLM-L6, 22M parameters).", "small.md")
+NLI = BuiltIn(BUILTIN_MODEL_ID, "3", "Small English model for any topic (MiniLM-L6, 22M parameters).", "small.md")
 EMBEDDING = BuiltIn(
     "zerostart-embed-small",
+    "2",
     "Embeds English texts and labels: the second view of zerostart-zstc-small, and what shortlists rank by.",
     "embed.md",
 )
@@ -55,7 +57,7 @@ def ship(nli: Path, embedding: Path, blend: Path) -> None:
             source,
             BUILTIN_FOLDER,
             own.model_id,
-            revision="2",
+            revision=own.revision,
             licence="Apache-2.0",
             languages=("en",),
             description=own.description,

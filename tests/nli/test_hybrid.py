@@ -84,13 +84,16 @@ def test_a_shortlist_of_one_is_what_the_embedding_says() -> None:
 
 
 def test_who_is_asked_what() -> None:
-    plain, hybrid = TwoViews(), TwoViews(BLEND)
+    plain, hybrid, ranked = TwoViews(), TwoViews(BLEND), [classification(a=0.6, b=0.4)]
     assert not plain.needs_embedding(request("a", "b"))
     assert plain.needs_embedding(request("a", "b", shortlist=1))
     assert hybrid.needs_embedding(request("a", "b"))
     assert not hybrid.needs_embedding(request("a", "b", scorer="nli"))
     assert hybrid.to_rank(request("a", "b", multi_label=True)).multi_label
     assert not hybrid.to_rank(request("a", "b", scorer="nli", multi_label=True, shortlist=1)).multi_label
+    assert hybrid.to_score(request("a", "b"), ranked).multi_label, "each label by itself, and weighed by the blend"
+    assert not hybrid.to_score(request("a", "b", scorer="nli"), ranked).multi_label
+    assert not plain.to_score(request("a", "b"), ranked).multi_label
     with pytest.raises(InvalidInput, match=r"has no hybrid scorer.*send 'nli'"):
         plain.needs_embedding(request("a", "b", scorer="hybrid"))
 
