@@ -59,7 +59,7 @@ class Classifier:
 
     def _submitted(self, request: ClassificationRequest) -> PendingClassification:
         if self._views.needs_embedding(request) and self._load_ranker is not None:
-            return _Ranked(request, self.loaded_ranker(), self, self._views)
+            return _Ranked(request, self.loaded_ranker(), self._submitted, self._views)
         encoded = self._scorer.encoded(request)
         pairs, rows = distinct([pair for each in encoded for pair in each.pairs])
         widths = [self._scorer.tokenizer.padded(pair) for pair in pairs] if request.reproducible else None
@@ -126,12 +126,18 @@ class _Scored:
 
 
 class _Ranked:
-    """A request whose labels an embedding ranks first; then the best of them, or all, are scored."""
+    """A request whose labels an embedding ranks first; then `score` scores the best of them, or all."""
 
-    def __init__(self, request: ClassificationRequest, ranker: Classifier, scorer: Classifier, views: TwoViews) -> None:
+    def __init__(
+        self,
+        request: ClassificationRequest,
+        ranker: Classifier,
+        score: Callable[[ClassificationRequest], PendingClassification],
+        views: TwoViews,
+    ) -> None:
         self.request = request
         self.logits: Future[Logits] = Future()
-        self._scorer = scorer
+        self._to_second = score
         self._views = views
         self._second: PendingClassification | None = None
         self._first = ranker.submit(views.to_rank(request))
@@ -154,7 +160,7 @@ class _Ranked:
         if ranking.cancelled() or self.logits.cancelled():
             return
         try:
-            self._second = self._scorer.submit(self._views.to_score(self.request, self._first.result()))
+            self._second = self._to_second(self._views.to_score(self.request, self._first.result()))
             self._second.logits.add_done_callback(self._pass_on)
         except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it
             self._fail(error)
