@@ -8,7 +8,7 @@ import pytest
 from tests.cli.test_cli import refused, run
 from tests.processes import BUILTIN, ServerProcess
 
-TEXT = "I was charged twice for the same month, please give me my money back."
+TEXT = "I was charged twice, please refund the second payment."
 TEAM = "Which team should answer?=billing: invoices, refunds; technical: errors, outages; sales"
 ASKED = ["--predicate", "The customer wants a refund.", "--choice", TEAM, "--score", "How happy?=angry,neutral,happy"]
 

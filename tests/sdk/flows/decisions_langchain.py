@@ -6,7 +6,7 @@ import json
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_openai.decisions import Choice, OpenAIDecisions, Predicate, Score
 
-TEXT = "I was charged twice for my order, and nobody answers my emails."
+TEXT = "The payment for my order was taken twice, and nobody answers my emails."
 decisions = OpenAIDecisions(model="site")
 questions = {
     "team": Choice(
