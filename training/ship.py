@@ -39,7 +39,7 @@ class BuiltIn:
     card: str
 
 
-NLI = BuiltIn(BUILTIN_MODEL_ID, "3", "Small English model for any topic (MiniLM-L6, 22M parameters).", "small.md")
+NLI = BuiltIn(BUILTIN_MODEL_ID, "4", "Small English model for any topic (MiniLM-L6, 22M parameters).", "small.md")
 EMBEDDING = BuiltIn(
     "zerostart-embed-small",
     "2",
@@ -152,6 +152,7 @@ def _sets(data: Path) -> str:
     rows = [(name, "NLI", nli[name]) for name in NLI_ROWS]
     rows += [(name, "labelled texts", labelled[name]["license"]) for name in LABELLED_ROWS]
     rows += [(name, "to choose by", labelled[name]["license"]) for name in CHOICE_SETS]
+    rows.append(("WordNet 3.0", "definitions, for the NLI model", "WordNet 3.0 licence (any use)"))
     return _table(("set", "use", "licence as stated"), rows)
 
 
