@@ -66,23 +66,28 @@ async def _run(command: list[str], settings: Settings, url: str, pair: AccessKey
         folder = Path(name)
         async with Proxy(authority, url, only_aws=only_aws, upstream=upstream) as proxy:
             environment = _environment(os.environ, folder, settings, url, pair, proxy.url, authority)
+            asked: asyncio.Queue[signal.Signals] = asyncio.Queue()  # from before the child starts: none is lost
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                loop.add_signal_handler(number, asked.put_nowait, number)
             try:
                 child = await asyncio.create_subprocess_exec(*command, env=environment)
             except FileNotFoundError:
                 raise InvalidInput(f"There is no program {command[0]!r}: give its path, after --.") from None
             except PermissionError:
                 raise InvalidInput(f"{command[0]!r} is not a program that can be run.") from None
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                loop.add_signal_handler(number, _forward, child, number)
+            forwarding = asyncio.create_task(_forward(child, asked))
             code = await child.wait()
+            forwarding.cancel()
     return code if code >= 0 else 128 - code
 
 
-def _forward(child: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    """Pass a signal on; the terminal sends SIGINT to the child itself."""
-    if child.returncode is None and not (number is signal.SIGINT and sys.stdin.isatty()):
-        child.send_signal(number)
+async def _forward(child: asyncio.subprocess.Process, asked: asyncio.Queue[signal.Signals]) -> None:
+    """Pass signals on; the terminal sends SIGINT to the child itself."""
+    while True:
+        number = await asked.get()
+        if child.returncode is None and not (number is signal.SIGINT and sys.stdin.isatty()):
+            child.send_signal(number)
 
 
 def _environment(
