@@ -8,8 +8,10 @@ import pytest
 import torch
 from training.corpus import NOT_ENTAILMENT, Pair, labelled_set
 from training.loop import Schedule, train
-from training.nli import NLIBatch, pair_loss
+from training.nli import NLIBatch, _batches, pair_loss
+from transformers import PreTrainedTokenizerFast
 
+from tests.tiny_models import BUILTIN
 from training import loop, wordnet
 
 
@@ -89,3 +91,29 @@ def test_the_learning_rate_rises_and_falls() -> None:
     assert max(rates) == rates[4] > 9e-5
     assert rates[-1] < 1e-5
     assert not loop.BF16
+
+
+def test_a_batch_is_full_of_tokens_and_no_text_is_torn_from_its_labels() -> None:
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(BUILTIN / "tokenizer.json"), pad_token="[PAD]")
+    words = random.Random(3)
+    general = [Pair("it rains in the city " * words.randint(1, 9), "it is wet", 1) for _ in range(600)]
+    labelled = [
+        Pair("the market fell " * (1 + group % 7), label, NOT_ENTAILMENT, group)
+        for group in range(200)
+        for label in ("money", "sport", "the weather")
+    ]
+    batches = _batches(general, labelled, tokenizer, words)
+    padded = wanted = 0
+    for batch in batches:
+        asked = tokenizer(
+            [each.premise for each in batch.pairs], [each.hypothesis for each in batch.pairs], padding=True
+        )
+        assert sum(map(len, asked["input_ids"])) <= 2048
+        padded += sum(map(len, asked["input_ids"]))
+        wanted += sum(map(sum, asked["attention_mask"]))
+    assert padded < 1.1 * wanted
+    assert sorted(map(repr, (pair for batch in batches for pair in batch.pairs))) == sorted(
+        map(repr, general + labelled)
+    )
+    homes = [{pair.group for pair in batch.pairs if pair.group >= 0} for batch in batches]
+    assert sum(map(len, homes)) == 200
