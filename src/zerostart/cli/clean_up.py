@@ -57,6 +57,7 @@ def down(
 
 
 def delete(
+    name: Annotated[str | None, typer.Argument(metavar="--all", hidden=True)] = None,
     everything: Annotated[
         bool,
         typer.Option("--all", help="Every endpoint, endpoint config, model, transform job, evaluation and their logs."),
@@ -74,6 +75,8 @@ def delete(
 
     Example: zerostart delete --all --buckets --yes
     """
+    if name is not None:
+        raise InvalidInput(f"Everything goes, or nothing. One endpoint: zerostart endpoints delete {name}")
     if not everything:
         raise InvalidInput("Say zerostart delete --all: it lists what goes, and asks. One endpoint: endpoints delete.")
     listed = own_api("inventory")["things"]

@@ -5,6 +5,7 @@ import json
 
 from typesafe_sdk import AsyncTypeSafeClient, Box, Choice, Noul, Score, TypeSafeAPIError, TypeSafeClient
 
+TIMEOUT_S = 60  # its own is 10 s, which a long text can take where other tests compute too
 TEXT = "I was charged twice for my order, and nobody answers my emails."
 QUESTIONS = {
     "angry": Noul(instructions="The customer is angry."),
@@ -15,7 +16,7 @@ QUESTIONS = {
 
 
 async def asynchronous() -> object:
-    async with AsyncTypeSafeClient(model="site") as other:
+    async with AsyncTypeSafeClient(model="site", timeout=TIMEOUT_S) as other:
         return await other.system_one(state=TEXT, questions=QUESTIONS)
 
 
@@ -27,7 +28,10 @@ def error(client: TypeSafeClient, **asked: object) -> dict[str, object]:
     raise AssertionError("it was answered")
 
 
-with TypeSafeClient(model="site") as client, TypeSafeClient(model="site", api_key="not-a-key") as stranger:
+with (
+    TypeSafeClient(model="site", timeout=TIMEOUT_S) as client,
+    TypeSafeClient(model="site", timeout=TIMEOUT_S, api_key="not-a-key") as stranger,
+):
     first = client.system_one(state=TEXT, questions=QUESTIONS)
     long = {"ticket": TEXT, "history": ["The parcel arrived on time."] * 40}  # over the 1,024 bytes that are compressed
     found = {
@@ -37,7 +41,7 @@ with TypeSafeClient(model="site") as client, TypeSafeClient(model="site", api_ke
         "request_id": bool(first.request_id),
         "async": asyncio.run(asynchronous()).answers == first.answers,
         "compressed": client.system_one(state=long, questions=QUESTIONS).usage.input_tokens,
-        "plain": TypeSafeClient(model="site", compression=False)
+        "plain": TypeSafeClient(model="site", timeout=TIMEOUT_S, compression=False)
         .system_one(state=long, questions=QUESTIONS)
         .usage.input_tokens,
         "models": [each.name for each in client.models.list().models],
