@@ -1,6 +1,7 @@
 """From trained weights to the built-in artefacts, and what their model cards say of them."""
 
 import json
+import math
 import shutil
 import statistics
 import time
@@ -80,7 +81,7 @@ def write_cards(data: Path, accuracy: dict[str, Any], most_rows: int | None, sha
         cases, moved = hard_cases(classify), shifts(classify)
     values = {
         "figures": _figures(accuracy),
-        "rows": "Whole test sets" if most_rows is None else f"{most_rows} rows each",
+        "rows": "All rows" if most_rows is None else f"{most_rows} rows each",
         "share": f"{share:.0%}",
         "nli_figures": _table(
             ("set", "accuracy"),
@@ -104,6 +105,7 @@ def write_cards(data: Path, accuracy: dict[str, Any], most_rows: int | None, sha
         ),
         "sets": _sets(data),
         "speed": f"{speed:.0f}",
+        "rounding": f"{math.ceil(1e4 * (_artefact(NLI).manifest.max_probability_difference or 0)) / 1e4:.4f}",
         "size": f"{sum(_artefact(own).size_bytes for own in (NLI, EMBEDDING)) / 1e6:.0f}",
     }
     for own in (NLI, EMBEDDING):
