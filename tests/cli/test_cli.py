@@ -131,6 +131,7 @@ def test_errors_are_one_line_that_says_what_to_do(home: Path, tmp_path: Path) ->
         home, "classify", "a", "--labels", "x", "--model", "nobody/nothing"
     )
     assert "start the server once" in refused(home, "endpoints", "list")
+    assert "zerostart endpoints delete tickets" in refused(home, "delete", "tickets")
 
 
 def test_deploy_invoke_list_and_delete(home: Path) -> None:
