@@ -73,14 +73,15 @@ class OpenVinoEngine:
 def load(folder: Path, classes: int, options: EngineOptions) -> OpenVinoEngine:
     """Load `model.onnx` of `folder`.
 
-    `auto` is bf16 where the processor multiplies it in hardware (AMX or AVX512_BF16), else fp32. int8 rounds weights
-    and activations; where the processor does not multiply int8, weights alone, and it is no quicker than fp32.
+    `auto` is bf16 where the processor multiplies it in hardware (AMX or AVX512_BF16), else fp32, and so is bf16. int8
+    rounds weights and activations; where the processor does not multiply int8, weights alone, and it is no quicker
+    than fp32.
     """
     del classes
     _initialise_bindings()
     core = openvino.Core()
     precision = options.precision
-    if precision == "auto":
+    if precision in ("auto", "bf16"):  # emulated, bf16 takes 50 times as long
         precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
     if precision not in _PRECISIONS:
         raise InvalidSettings(f"Engine 'openvino' computes in {', '.join(_PRECISIONS)}, not {precision}.")
