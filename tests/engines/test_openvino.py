@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import openvino
 import pytest
 
 from tests.engines.test_contract import CLASSES, batch_of
@@ -58,6 +59,15 @@ def test_the_process_that_made_the_file_computes_the_same_to_the_bit_as_later_on
     nowhere = options.cache_folder.parent / "a file"
     nowhere.touch()
     np.testing.assert_array_equal(answers(replace(options, cache_folder=nowhere)), first)
+
+
+def test_bf16_is_never_emulated(options: EngineOptions) -> None:
+    native = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    engine = load_engine("openvino", BUILTIN, CLASSES, replace(options, precision="bf16"))
+    try:
+        assert engine.precision == ("bf16" if native else "fp32")
+    finally:
+        engine.close()
 
 
 def test_each_precision_has_its_own_and_other_weights_replace_it(options: EngineOptions) -> None:
