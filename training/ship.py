@@ -27,6 +27,14 @@ _SET_NAMES = {
     "banking77": "Banking77 (77), macro-F1",
     "yin_situation": "Yin's situations (12, multi-label), label-weighted F1",
 }
+# Short, so that a table of five columns can be read in a terminal.
+_MODEL_NAMES = {
+    "zerostart-zstc-small": "hybrid",
+    "zerostart-zstc-small, scorer=nli": "NLI alone",
+    "zerostart-embed-small": "embedding alone",
+    "sentence-transformers/all-MiniLM-L6-v2": "all-MiniLM",
+    "sentence-transformers/all-mpnet-base-v2": "all-mpnet",
+}
 _NLI_NAMES = {"mnli.dev_matched": "MultiNLI dev-matched", "snli.test": "SNLI test"}
 
 
@@ -140,7 +148,7 @@ def _figures(accuracy: dict[str, Any]) -> str:
     rows.append(
         ("mean of the first three", *(f"{accuracy[name]['mean macro-F1 of the first three']:.3f}" for name in models))
     )
-    return _table(("set (labels)", *models), rows)
+    return _table(("set (labels)", *(_MODEL_NAMES[name] for name in models)), rows)
 
 
 def _sets(data: Path) -> str:
