@@ -30,7 +30,12 @@ def test_an_entry_says_what_it_must_in_the_right_form(entry: CatalogueEntry) -> 
     assert all(tag == tag.lower() for tag in entry.tags)
     for figure in entry.accuracy:
         assert 0 < figure.value < 1
-        assert figure.source.startswith("https://") or (entry.hugging_face_id is None and figure.source)
+        assert figure.source.startswith("https://")
+
+
+def test_figures_of_the_built_in_models_stand_in_their_cards_alone() -> None:
+    for entry in catalogue():
+        assert entry.hugging_face_id is not None or not entry.accuracy, entry.id
 
 
 def test_no_licence_is_called_commercial_that_is_not_known() -> None:

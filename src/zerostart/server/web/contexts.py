@@ -195,7 +195,7 @@ class Snippet:
 
 @dataclass(frozen=True)
 class AccuracyRow:
-    """A figure that a model's authors published, and where; the address is empty if that is no page."""
+    """A figure that a model's authors published, and where."""
 
     dataset: str
     metric: str

@@ -216,9 +216,9 @@ def _sources(model: HubModel) -> Mapping[str, str]:
 def _accuracy(model: HubModel) -> Sequence[AccuracyRow]:
     rows = []
     for each in model.entry.accuracy:
-        address = each.source if each.source.startswith("https://") else ""
-        source = urlsplit(address).netloc or each.source
-        rows.append(AccuracyRow(each.dataset, each.metric, f"{each.value:.3f}", source, address))
+        rows.append(
+            AccuracyRow(each.dataset, each.metric, f"{each.value:.3f}", urlsplit(each.source).netloc, each.source)
+        )
     return rows
 
 
