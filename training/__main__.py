@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument("--nli", type=Path, default=BUILD / "harden", help="the NLI model to choose for and to ship")
     parser.add_argument("--rows", type=int, default=None, help="of each set, to measure; all if it is left out")
     parser.add_argument("--wordnet", type=Path, default=wordnet.FOLDER, help="folder with data.noun of WordNet 3.0")
-    parser.add_argument("--bf16", action="store_true", help="quicker where the CPU has AMX")
+    parser.add_argument("--bf16", action="store_true", help="quicker where the CPU multiplies bf16")
     asked = parser.parse_args()
     loop.BF16 = asked.bf16
     wordnet.FOLDER = asked.wordnet

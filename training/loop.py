@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 Batch = Any
-BF16 = False  # quicker than float32 where the CPU has AMX, slower where it has not
+BF16 = False  # quicker than float32 where the CPU multiplies bf16, slower where it does not
 
 
 def precision() -> torch.autocast:
