@@ -214,12 +214,10 @@ def _sources(model: HubModel) -> Mapping[str, str]:
 
 
 def _accuracy(model: HubModel) -> Sequence[AccuracyRow]:
-    rows = []
-    for each in model.entry.accuracy:
-        rows.append(
-            AccuracyRow(each.dataset, each.metric, f"{each.value:.3f}", urlsplit(each.source).netloc, each.source)
-        )
-    return rows
+    return [
+        AccuracyRow(each.dataset, each.metric, f"{each.value:.3f}", urlsplit(each.source).netloc, each.source)
+        for each in model.entry.accuracy
+    ]
 
 
 def _narrowing(chosen: HubChosen) -> dict[str, str]:
