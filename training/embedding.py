@@ -19,11 +19,13 @@ from torch.nn import functional
 
 from training.corpus import LABELLED_ROWS, LabelledSet, labelled_set, nli_pairs
 from training.loop import Schedule, precision, train
+from zerostart.models.rounding import INT4, rounded
 
 TEMPERATURE = 0.05
 _TEXTS = 32
 _MOST_LABELS = 64
 _MOST_TOKENS = 128
+_SCHEDULE = Schedule(3e-5, average_steps=100)
 
 
 @dataclass(frozen=True)
@@ -116,10 +118,23 @@ def train_embedding(base: Path, data: Path, out: Path, *, steps: int, seed: int,
         cosines = model.sorted_forward(batch.texts) @ model(batch.hypotheses).T
         return -(batch.target * functional.log_softmax(cosines / TEMPERATURE, dim=1)).sum(1).mean()
 
-    done = train(model, batches, loss_of, Schedule(5e-5), out / "checkpoint.pt", minutes)
+    done = train(model, batches, loss_of, _SCHEDULE, out / "checkpoint.pt", minutes)
     model.body.save_pretrained(out)
     model.tokenizer.save_pretrained(out)
     return done
+
+
+def round_weights(folder: Path) -> None:
+    """Replace the weights of the linear layers in `folder` by what they are when they are stored in four bits."""
+    from transformers import AutoModel
+
+    body = AutoModel.from_pretrained(folder)
+    for layer in body.encoder.modules():
+        if isinstance(layer, torch.nn.Linear):
+            weight = layer.weight.detach().numpy()
+            scales, integers = rounded(weight, INT4, axis=1)
+            layer.weight.data = torch.from_numpy(integers * scales.repeat(INT4.group, axis=1))
+    body.save_pretrained(folder)
 
 
 def averaged(base: Path, tuned: Path, share: float, out: Path) -> None:

@@ -17,6 +17,7 @@ from zerostart import pipeline
 from zerostart.models.artefact import Artefact, read_artefact, write_manifest
 from zerostart.models.conversion import convert
 from zerostart.models.local_artefacts import BUILTIN_FOLDER, BUILTIN_MODEL_ID, folder_name
+from zerostart.models.model_file import WeightType
 from zerostart.nli.classification import Classification
 from zerostart.nli.hybrid import Blend
 
@@ -31,7 +32,7 @@ _SET_NAMES = {
 _MODEL_NAMES = {
     "zerostart-zstc-small": "hybrid",
     "zerostart-zstc-small, scorer=nli": "NLI alone",
-    "zerostart-embed-small": "embedding alone",
+    "zerostart-embed-base": "embedding alone",
     "sentence-transformers/all-MiniLM-L6-v2": "all-MiniLM",
     "sentence-transformers/all-mpnet-base-v2": "all-mpnet",
 }
@@ -40,20 +41,24 @@ _NLI_NAMES = {"mnli.dev_matched": "MultiNLI dev-matched", "snli.test": "SNLI tes
 
 @dataclass(frozen=True)
 class BuiltIn:
-    """A built-in model: its id and revision, what it says of itself, and the template of its card."""
+    """A built-in model: its id and revision, what it says of itself, the template of its card, how it is stored."""
 
     model_id: str
     revision: str
     description: str
     card: str
+    weights: WeightType
 
 
-NLI = BuiltIn(BUILTIN_MODEL_ID, "4", "Small English model for any topic (MiniLM-L6, 22M parameters).", "small.md")
+NLI = BuiltIn(
+    BUILTIN_MODEL_ID, "5", "Small English model for any topic (MiniLM-L6, 22M parameters).", "small.md", "int8"
+)
 EMBEDDING = BuiltIn(
-    "zerostart-embed-small",
-    "2",
+    "zerostart-embed-base",
+    "1",
     "Embeds English texts and labels: the second view of zerostart-zstc-small, and what shortlists rank by.",
     "embed.md",
+    "int4",
 )
 
 
@@ -71,6 +76,7 @@ def ship(nli: Path, embedding: Path, blend: Path) -> None:
             languages=("en",),
             description=own.description,
             card=_HERE / own.card,
+            weights=own.weights,
         )
         print(f"{own.model_id}: {report.artefact.size_bytes / 1e6:.1f} MB, {report.origin}")
     folder = BUILTIN_FOLDER / folder_name(NLI.model_id)

@@ -53,7 +53,7 @@ class Settings:
         "else fp32.",
     )
     shortlist_model: str = _setting(
-        "zerostart-embed-small", "Embedding model that ranks labels for requests with a shortlist."
+        "zerostart-embed-base", "Embedding model that ranks labels for requests with a shortlist."
     )
     threads: int = _setting(0, "Engine threads of one model server; 0 is every core.", minimum=0)
     max_batch_tokens: int = _setting(512, "Most tokens (pairs x padded length) in one engine batch.", minimum=64)

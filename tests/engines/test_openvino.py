@@ -13,8 +13,10 @@ import pytest
 
 from tests.engines.test_contract import CLASSES, batch_of
 from tests.tiny_models import BUILTIN
-from zerostart.engines.base import EngineOptions, Logits
+from zerostart.engines.base import EncodedBatch, EngineOptions, Logits
 from zerostart.engines.registry import load_engine
+from zerostart.models.artefact import read_artefact
+from zerostart.models.local_artefacts import BUILTIN_FOLDER
 
 BATCH = batch_of(*range(3, 40))
 
@@ -124,3 +126,19 @@ def test_many_that_load_it_at_once_get_the_same(options: EngineOptions) -> None:
     for each in found[1:]:
         np.testing.assert_array_equal(each, found[0])
     assert len(kept(options)) == 1
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_weights_stored_in_four_bits_are_multiplied_as_numbers(precision: str) -> None:
+    """OpenVINO has kernels of its own for such weights, with which a row depends on what is beside it."""
+    artefact = read_artefact(BUILTIN_FOLDER / "zerostart-embed-base")
+    options = EngineOptions(threads=1, precision=precision)
+    engine = load_engine("openvino", artefact.folder, artefact.manifest.dimension, options)
+    batch = batch_of(*[20] * 12)
+    together = engine.logits(batch)
+    for row in range(12):
+        alone = EncodedBatch(
+            *(each[row : row + 1] for each in (batch.input_ids, batch.attention_mask, batch.token_type_ids))
+        )
+        np.testing.assert_array_equal(engine.logits(alone)[0], together[row])
+    engine.close()

@@ -26,7 +26,7 @@ def source(built: Path, tmp_path: Path) -> Path:
 def exported(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The ONNX file of the same model, in fp32."""
     folder = tmp_path_factory.mktemp("exported")
-    return convert(built, folder, "tiny", half_weights=False).artefact.folder / "model.onnx"
+    return convert(built, folder, "tiny", weights="fp32").artefact.folder / "model.onnx"
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import onnx
@@ -18,7 +18,8 @@ from tests.tiny_models import LABELS, SENTENCES, build_source, weightless_artefa
 from zerostart.bootstrap.classifier import build_classifier
 from zerostart.errors import InvalidArtefact, InvalidInput
 from zerostart.models.artefact import sha256_of, verify
-from zerostart.models.conversion import convert
+from zerostart.models.conversion import TOLERANCES, convert
+from zerostart.models.model_file import WeightType
 from zerostart.nli.classification import ClassificationRequest
 from zerostart.nli.labels import labels_per_text
 from zerostart.pipelines import ZeroShotClassificationPipeline
@@ -143,10 +144,24 @@ def test_sharded_weights_are_one_model(source: Path, tmp_path: Path) -> None:
     assert scores(tmp_path / "other") == scores(tmp_path)
 
 
-@pytest.mark.parametrize("half", [False, True])
-def test_weights_over_the_limit_are_in_a_file_of_their_own(source: Path, tmp_path: Path, half: bool) -> None:
-    convert(source, tmp_path / "one" / "models", "tiny", half_weights=half)
-    report = convert(source, tmp_path / "two" / "models", "tiny", half_weights=half, largest_file_bytes=10_000)
+@pytest.mark.parametrize("weights", ["int8", "int4"])
+def test_weights_stored_as_integers_are_small_and_nearly_the_same_model(tmp_path: Path, weights: WeightType) -> None:
+    wide = build_source(tmp_path / "wide", "bert", spread=0.05, hidden_size=128, intermediate_size=512)
+    half = convert(wide, tmp_path / "half" / "models", "tiny")
+    report = convert(wide, tmp_path / "models", "tiny", weights=weights)
+    assert report.max_probability_difference is not None
+    assert 1e-5 < report.max_probability_difference < TOLERANCES[weights]
+    model, half_model = (each.artefact.folder / "model.onnx" for each in (report, half))
+    assert model.stat().st_size < half_model.stat().st_size * (0.75 if weights == "int8" else 0.6)
+    answers = scores(tmp_path)
+    np.testing.assert_allclose(answers, scores(tmp_path / "half"), atol=TOLERANCES[weights])
+    np.testing.assert_allclose(answers, scores(tmp_path, "onnxruntime"), atol=1e-4)
+
+
+@pytest.mark.parametrize("weights", get_args(WeightType))
+def test_weights_over_the_limit_are_in_a_file_of_their_own(source: Path, tmp_path: Path, weights: WeightType) -> None:
+    convert(source, tmp_path / "one" / "models", "tiny", weights=weights)
+    report = convert(source, tmp_path / "two" / "models", "tiny", weights=weights, largest_file_bytes=10_000)
     assert sorted(report.artefact.manifest.files) == ["model.onnx", "model.onnx_data", "tokenizer.json"]
     verify(report.artefact)
     for engine in ("openvino", "onnxruntime"):
@@ -159,7 +174,7 @@ def test_the_folders_onnx_file_is_taken_where_it_computes_the_same(
     (source / "onnx").mkdir()
     shutil.copyfile(exported, source / "onnx" / "model.onnx")
     edit_onnx(source / "onnx" / "model.onnx", rename_output)
-    report = convert(source, tmp_path / "models", "tiny", half_weights=False)
+    report = convert(source, tmp_path / "models", "tiny", weights="fp32")
     assert report.origin == "model.onnx of the folder"
     assert report.max_probability_difference is not None
     assert report.max_probability_difference < 1e-5
@@ -189,7 +204,7 @@ def test_an_onnx_file_alone_is_taken_and_said_not_to_be_compared(
     assert report.max_probability_difference is None
     assert report.artefact.manifest.max_probability_difference is None
     assert report.origin == "model.onnx of the folder, not compared with the original"
-    convert(built, tmp_path / "original" / "models", "tiny", half_weights=False)
+    convert(built, tmp_path / "original" / "models", "tiny", weights="fp32")
     np.testing.assert_allclose(scores(tmp_path), scores(tmp_path / "original"), atol=1e-6)
 
 
@@ -210,7 +225,8 @@ WITHOUT_TORCH = """
 import sys
 sys.modules.update(dict.fromkeys(("torch", "transformers", "safetensors")))
 from pathlib import Path
-from zerostart.models.conversion import convert
+from zerostart.models.conversion import TOLERANCES, convert
+from zerostart.models.model_file import WeightType
 print(convert(Path(sys.argv[1]), Path(sys.argv[2]), "tiny").origin)
 """
 

@@ -6,7 +6,7 @@ from tests.tiny_models import edit_manifest, weightless_artefact
 from zerostart.errors import InvalidArtefact, InvalidInput, UnknownModel
 from zerostart.models.local_artefacts import BUILTIN_MODEL_ID, LocalArtefacts
 
-BUILT_IN = ["zerostart-embed-small", BUILTIN_MODEL_ID]
+BUILT_IN = ["zerostart-embed-base", BUILTIN_MODEL_ID]
 
 
 def test_the_built_in_model_is_there_without_a_models_folder(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ class Zoo:
         model_id = f"{kind}-{len(classes)}"
         if not (self.sources / model_id).exists():
             source = build_source(self.sources / model_id, kind, classes)
-            self.reports[model_id] = convert(source, self.models_folder, model_id, half_weights=False)
+            self.reports[model_id] = convert(source, self.models_folder, model_id, weights="fp32")
         return model_id
 
     def rename(self, model_id: str, new_id: str, classes: tuple[str, ...]) -> str:

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from tests.processes import BUILTIN, ROLE, ServerProcess, wait_for
 
-RANKER = "zerostart-embed-small"
+RANKER = "zerostart-embed-base"
 LABELS = [
     *("travel", "cooking", "money", "sport", "health", "politics", "music", "religion", "weather", "crime"),
     *("cars", "computers", "gardening", "fashion", "education", "law", "physics", "history", "animals", "love"),

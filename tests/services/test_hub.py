@@ -72,7 +72,7 @@ def test_models_of_this_machine_come_first_and_ones_own_are_among_them(hub: Hub)
 
 def test_a_model_has_a_choice_of_scorers_where_it_has_weights_for_both(hub: Hub, tmp_path: Path) -> None:
     weights = {"nli": 0.5, "embedding": 0.5, "multi_nli": 0.5, "multi_embedding": 0.5, "multi_bias": 0.0}
-    blend = Blend("zerostart-embed-small", **weights)
+    blend = Blend("zerostart-embed-base", **weights)
     models = tmp_path / "blended"
     weightless_artefact(models / "blended", "blended", blend=blend)
     assert tuple(Hub(LocalArtefacts(models)).scorers("blended")) == ("nli", "hybrid")

@@ -20,7 +20,7 @@ from zerostart.serving.bulk import BulkClassifier
 from zerostart.serving.classifier import Classifier
 from zerostart.settings import Settings
 
-EMBEDDER = "zerostart-embed-small"
+EMBEDDER = "zerostart-embed-base"
 LABELS = ["travel", "cooking", "finance", "health", "sport"]
 BLEND = Blend(EMBEDDER, 0.5, 1.0, 0.4, 0.8, -0.2)
 

@@ -39,4 +39,6 @@ def load(folder: Path, classes: int, options: EngineOptions) -> OnnxRuntimeEngin
     session_options = onnxruntime.SessionOptions()
     session_options.intra_op_num_threads = options.threads or os.cpu_count() or 1
     session_options.log_severity_level = 3
+    # Weights that are stored as integers are made floats at load, and not multiplied with rounded activations.
+    session_options.add_session_config_entry("session.disable_quant_qdq", "1")
     return OnnxRuntimeEngine(onnxruntime.InferenceSession(str(folder / "model.onnx"), session_options))

@@ -1,14 +1,16 @@
 """OpenVINO on the CPU: the default engine."""
 
 import hashlib
+import json
 import logging
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock
@@ -22,6 +24,7 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino
 from openvino import opset13 as opset
+from openvino.passes import ConstantFolding, Manager
 
 from zerostart.engines.base import EncodedBatch, EngineOptions, Logits
 from zerostart.errors import InvalidSettings
@@ -34,6 +37,8 @@ _INT8_GROUP = 64
 # Compiled kernels that are kept, of 5,000 by default; a job's batches have few shapes, and 128 cost it no time
 _FRUGAL_KERNELS = 128
 _LONGEST_WRITE_S = 3600
+_ROUNDED, _KEPT_ROUNDED = "rounded", "kept rounded"
+_MAKE = "import sys; from zerostart.engines.openvino import make; make(*sys.argv[1:])"
 _bindings = Lock()
 
 
@@ -98,16 +103,29 @@ def load(folder: Path, classes: int, options: EngineOptions) -> OpenVinoEngine:
     if options.frugal:
         properties["CPU_RUNTIME_CACHE_CAPACITY"] = _FRUGAL_KERNELS
 
-    def compiled() -> Any:
-        model = core.read_model(folder / "model.onnx")
-        _share_indexes(model)
-        if precision == "int8":
-            _round_weights(model, kept_rounded=in_int8)
-        return core.compile_model(model, "CPU", properties)
-
+    rounding = None if precision != "int8" else _KEPT_ROUNDED if in_int8 else _ROUNDED
+    plan = _Plan(str(folder / "model.onnx"), rounding, properties)
     kept = _kept_model(core, options, f"{precision} kernels" if in_int8 else precision)
-    model, mapped = (compiled(), None) if kept is None else kept.model(compiled, properties)
+    model, mapped = (plan.compiled(core), None) if kept is None else kept.model(plan)
     return OpenVinoEngine(model, precision, streams, mapped)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a model file is compiled. Everything in it can be written as JSON."""
+
+    path: str
+    rounding: str | None
+    properties: dict[str, Any]
+
+    def compiled(self, core: Any) -> Any:
+        """The compiled model."""
+        model = core.read_model(self.path)
+        _unpack_weights(model)
+        _share_indexes(model)
+        if self.rounding is not None:
+            _round_weights(model, kept_rounded=self.rounding == _KEPT_ROUNDED)
+        return core.compile_model(model, "CPU", self.properties)
 
 
 def _multiplies_int8() -> bool:
@@ -144,24 +162,25 @@ class _KeptModel:
     def _path(self) -> Path:
         return self.folder / f"{self.weights}-{self.key}.blob"
 
-    def model(self, compiled: Callable[[], Any], properties: Mapping[str, Any]) -> tuple[Any, Any]:
+    def model(self, plan: _Plan) -> tuple[Any, Any]:
         """The model, and the memory that it is in: that of the file, made anew where it is missing or broken.
 
-        What was just compiled is read back too, since in int8 its last digits differ from those of what was kept.
+        It is made by a process of its own, which takes three times the memory that the model needs and gives it back.
         """
         try:
-            return self._read(properties)
+            return self._read(plan.properties)
         except FileNotFoundError:
             pass
         except (RuntimeError, ValueError, OSError) as error:
             logger.warning("%s cannot be used and is made anew: %s", self._path, str(error)[:200])
-        content = compiled().export_model().getbuffer()
         try:
-            self._keep(content)
-            return self._read(properties)
-        except OSError as error:
+            self._make(plan)
+            return self._read(plan.properties)
+        except (RuntimeError, OSError) as error:
             logger.warning("the compiled model is not kept, so that loading it takes longer: %s", error)
-        return self._imported(np.array(content, dtype=np.uint8), properties)
+        content = plan.compiled(self.core).export_model().getbuffer()
+        # Read back too, since in int8 its last digits differ from those of what is kept.
+        return self._imported(np.array(content, dtype=np.uint8), plan.properties)
 
     def _read(self, properties: Mapping[str, Any]) -> tuple[Any, Any]:
         return self._imported(np.memmap(self._path, dtype=np.uint8, mode="c"), properties)
@@ -169,15 +188,24 @@ class _KeptModel:
     def _imported(self, memory: Any, properties: Mapping[str, Any]) -> tuple[Any, Any]:
         return self.core.import_model(openvino.Tensor(memory, shared_memory=True), "CPU", properties), memory
 
-    def _keep(self, content: memoryview) -> None:
+    def _make(self, plan: _Plan) -> None:
         """Write the file at once or not at all, and remove what is of other weights."""
         self.folder.mkdir(parents=True, exist_ok=True)
         # A name of its own for each writer: two threads must not write what one of them has mapped by then.
         handle, name = tempfile.mkstemp(".part", dir=self.folder)
+        os.close(handle)
         part = Path(name)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
+            made = subprocess.run(
+                [sys.executable, "-P", "-c", _MAKE, json.dumps(asdict(plan)), name],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if made.returncode:
+                said = made.stderr.strip().splitlines() or [f"it ended with {made.returncode}"]
+                raise RuntimeError(said[-1][:300])
             part.replace(self._path)
         finally:
             part.unlink(missing_ok=True)
@@ -185,6 +213,13 @@ class _KeptModel:
             abandoned = each.suffix == ".part" and time.time() - each.stat().st_mtime > _LONGEST_WRITE_S
             if abandoned or (each.suffix == ".blob" and not each.name.startswith(self.weights)):
                 each.unlink(missing_ok=True)
+
+
+def make(plan: str, path: str) -> None:
+    """Compile what `plan`, in JSON, says, and write it to `path`: the whole work of the process that does it."""
+    compiled = _Plan(**json.loads(plan)).compiled(openvino.Core())
+    content = compiled.export_model().getbuffer()
+    Path(path).write_bytes(content)
 
 
 def _initialise_bindings() -> None:
@@ -195,6 +230,18 @@ def _initialise_bindings() -> None:
     """
     with _bindings:
         openvino.Tensor(np.zeros((1, 1), dtype=np.int64), shared_memory=True).get_element_type().to_dtype()
+
+
+def _unpack_weights(model: Any) -> None:
+    """Make floats of weights that are stored as integers: multiplied as they are, rows would depend on their batch."""
+    packed = {"i4", "u4", "i8", "u8"}
+    if any(
+        node.get_type_name() == "Constant" and node.get_output_element_type(0).get_type_name() in packed
+        for node in model.get_ordered_ops()
+    ):
+        passes = Manager()
+        passes.register_pass(ConstantFolding())
+        passes.run_passes(model)
 
 
 def _share_indexes(model: Any) -> None:

@@ -16,14 +16,15 @@ from zerostart.models.embedder import MODULES, POOLING_CONFIG, SENTENCE_CONFIG
 from zerostart.models.exporting import export
 from zerostart.models.local_artefacts import folder_name
 from zerostart.models.making import making
-from zerostart.models.model_file import LARGEST_FILE_BYTES, MODEL, MODEL_WEIGHTS
+from zerostart.models.model_file import LARGEST_FILE_BYTES, MODEL, MODEL_WEIGHTS, WeightType
 from zerostart.models.onnx_file import read_onnx
 from zerostart.models.reference import Answer, check_runs, largest_difference, load_reference
 from zerostart.models.source_folder import CONFIG, INDEX, TOKENIZER_CONFIG, SourceFolder, open_source_folder
 from zerostart.models.tokenizer_file import write_tokenizer
 from zerostart.nli.head import find_nli_head
 
-TOLERANCE = 1e-3
+# What weights may change in a probability, or in a number of an embedding, by the way in which they are stored.
+TOLERANCES: dict[WeightType, float] = {"fp32": 1e-3, "fp16": 1e-3, "int8": 0.03, "int4": 0.1}
 _DESCRIBING = (CONFIG, TOKENIZER_CONFIG, INDEX, MODULES, POOLING_CONFIG, SENTENCE_CONFIG)
 
 
@@ -59,17 +60,17 @@ def convert(  # noqa: PLR0913 - what a model says of itself
     languages: tuple[str, ...] = (),
     description: str = "",
     card: Path | None = None,
-    half_weights: bool = True,
+    weights: WeightType = "fp16",
     keep_weights: bool = False,
     largest_file_bytes: int = LARGEST_FILE_BYTES,
 ) -> ConversionReport:
     """Make the artefact `model_id` under `models_folder` from the Hugging Face folder `source`.
 
-    `half_weights` stores weights as fp16: half the size, and computed with in the engine's precision. Weights of more
-    than `largest_file_bytes` go into a file of their own. `keep_weights` keeps the original ones beside, for the engine
+    `weights` is how they are stored, which says nothing of what the engine computes in. Those of more than
+    `largest_file_bytes` go into a file of their own. `keep_weights` keeps the original ones beside, for the engine
     torch.
     Raises InvalidArtefact for a folder that is not an NLI model in safetensors or ONNX, or whose conversion differs
-    from the original by more than TOLERANCE in probability. The artefact appears whole or not at all.
+    from the original by more than TOLERANCES allow. The artefact appears whole or not at all.
     """
     name = folder_name(model_id)
     opened = open_source_folder(source)
@@ -77,7 +78,7 @@ def convert(  # noqa: PLR0913 - what a model says of itself
         find_nli_head(opened.classes)
     with making(models_folder, name) as folder:
         made_of = write_tokenizer(opened, folder)
-        graph = _write_graph(opened, folder, half=half_weights, largest_file_bytes=largest_file_bytes)
+        graph = _write_graph(opened, folder, stored_as=weights, largest_file_bytes=largest_file_bytes)
         own_card = opened.file("README.md")
         chosen = card or own_card
         if chosen is not None and chosen.is_file():
@@ -114,11 +115,13 @@ def _keep_weights(source: SourceFolder, folder: Path) -> None:
         shutil.copyfile(path, folder / path.name)
 
 
-def _write_graph(source: SourceFolder, folder: Path, *, half: bool, largest_file_bytes: int) -> _Graph:
+def _write_graph(source: SourceFolder, folder: Path, *, stored_as: WeightType, largest_file_bytes: int) -> _Graph:
     """The folder's own ONNX file where it is right, else an export of its safetensors."""
     if source.onnx is not None and not (source.weights and _torch_is_installed()):
         taken = read_onnx(source.onnx, len(source.classes))
-        taken.write(folder, half=False, largest_file_bytes=largest_file_bytes)  # what is not compared is not changed
+        taken.write(
+            folder, stored_as="fp32", largest_file_bytes=largest_file_bytes
+        )  # what is not compared is not changed
         check_runs(folder, len(source.classes), source.max_tokens)
         return _Graph(None, f"{source.onnx.name} of the folder, not compared with the original", taken.sources)
     reference = load_reference(source)
@@ -126,30 +129,39 @@ def _write_graph(source: SourceFolder, folder: Path, *, half: bool, largest_file
     refusal = ""
     if source.onnx is not None:
         try:
-            return _take(source, source.onnx, folder, answers, half=half, largest_file_bytes=largest_file_bytes)
+            return _take(
+                source, source.onnx, folder, answers, stored_as=stored_as, largest_file_bytes=largest_file_bytes
+            )
         except InvalidArtefact as error:
             refusal = f"; {source.onnx.name} of the folder was not taken: {error}"
             _remove_graph(folder)
-    export(reference, folder, half=half, largest_file_bytes=largest_file_bytes)
+    export(reference, folder, stored_as=stored_as, largest_file_bytes=largest_file_bytes)
     del reference
     gc.collect()  # the engine needs the memory, and what was put into the model for the export refers to itself
-    difference = _difference(folder, answers)
+    difference = _difference(folder, answers, TOLERANCES[stored_as])
     return _Graph(difference, f"exported from safetensors{refusal}", source.weights)
 
 
 def _take(
-    source: SourceFolder, onnx: Path, folder: Path, answers: list[Answer], *, half: bool, largest_file_bytes: int
+    source: SourceFolder,
+    onnx: Path,
+    folder: Path,
+    answers: list[Answer],
+    *,
+    stored_as: WeightType,
+    largest_file_bytes: int,
 ) -> _Graph:
     taken = read_onnx(onnx, len(source.classes))
-    taken.write(folder, half=half, largest_file_bytes=largest_file_bytes)
-    return _Graph(_difference(folder, answers), f"{onnx.name} of the folder", (*taken.sources, *source.weights))
+    taken.write(folder, stored_as=stored_as, largest_file_bytes=largest_file_bytes)
+    difference = _difference(folder, answers, TOLERANCES[stored_as])
+    return _Graph(difference, f"{onnx.name} of the folder", (*taken.sources, *source.weights))
 
 
-def _difference(folder: Path, answers: list[Answer]) -> float:
+def _difference(folder: Path, answers: list[Answer], tolerance: float) -> float:
     difference = largest_difference(folder, answers)
-    if not difference <= TOLERANCE:
+    if not difference <= tolerance:
         raise InvalidArtefact(
-            f"The converted model differs from the original by {difference:.2g} in probability, and {TOLERANCE} is "
+            f"The converted model differs from the original by {difference:.2g} in probability, and {tolerance} is "
             "allowed: its architecture or its weights do not survive the conversion."
         )
     return difference

@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zerostart.models.model_file import MODEL, Weight, write_model
+from zerostart.models.model_file import MODEL, Weight, WeightType, write_model
 from zerostart.models.reference import Reference
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ _FIRST_TOKEN_HEADS = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
 _TRACED = (3, 12)
 
 
-def export(reference: Reference, folder: Path, *, half: bool, largest_file_bytes: int) -> None:
+def export(reference: Reference, folder: Path, *, stored_as: WeightType, largest_file_bytes: int) -> None:
     """Write the model of `reference` into `folder` as ONNX. It computes nothing else than before, but cannot be used
     for anything else afterwards.
     """
@@ -25,7 +25,7 @@ def export(reference: Reference, folder: Path, *, half: bool, largest_file_bytes
     _trace(reference, folder / MODEL)
     graph = onnx.load(str(folder / MODEL))
     weights = _weights(graph, reference)
-    write_model(graph, weights, folder, half=half, largest_file_bytes=largest_file_bytes)
+    write_model(graph, weights, folder, stored_as=stored_as, largest_file_bytes=largest_file_bytes)
 
 
 def _trace(reference: Reference, path: Path) -> None:

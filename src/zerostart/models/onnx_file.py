@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zerostart.errors import InvalidArtefact, MissingExtra
-from zerostart.models.model_file import Weight, write_model
+from zerostart.models.model_file import Weight, WeightType, write_model
 from zerostart.models.reference import INPUTS
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ class OnnxFile:
     weights: tuple[Weight, ...]
     sources: tuple[Path, ...]
 
-    def write(self, folder: Path, *, half: bool, largest_file_bytes: int) -> None:
+    def write(self, folder: Path, *, stored_as: WeightType, largest_file_bytes: int) -> None:
         """Write it as the model of an artefact in `folder`."""
-        write_model(self.graph, self.weights, folder, half=half, largest_file_bytes=largest_file_bytes)
+        write_model(self.graph, self.weights, folder, stored_as=stored_as, largest_file_bytes=largest_file_bytes)
 
 
 def read_onnx(path: Path, classes: int) -> OnnxFile:

@@ -63,10 +63,10 @@ def test_an_update_changes_what_was_asked_keeps_the_rest_and_all_of_it_goes_with
     assert server.ready_instances("site") == 2
     arn = client.describe_endpoint(EndpointName="site")["EndpointArn"]
     assert {"Key": "team", "Value": "search"} in client.list_tags(ResourceArn=arn)["Tags"]
-    update(operator, "site", model_0="zerostart-embed-small", instances_0="1", isolation_0="on")
+    update(operator, "site", model_0="zerostart-embed-base", instances_0="1", isolation_0="on")
     server.wait_in_service("site")
     made = client.describe_model(ModelName="site-3")
-    assert made["PrimaryContainer"]["Environment"]["HF_MODEL_ID"] == "zerostart-embed-small"
+    assert made["PrimaryContainer"]["Environment"]["HF_MODEL_ID"] == "zerostart-embed-base"
     assert made["ExecutionRoleArn"].endswith("role/zerostart")
     assert "site-3" in operator.open("/endpoints/site").text
     asked = operator.open("/endpoints/site/delete").text
@@ -154,7 +154,7 @@ def test_a_serverless_endpoint_gets_another_model(operator: Visitor) -> None:
     page = operator.open("/endpoints/rare/update").text
     assert "2048 MB, 2 at once" in page
     assert 'name="instances-0"' not in page
-    update(operator, "rare", model_0="zerostart-embed-small")
+    update(operator, "rare", model_0="zerostart-embed-base")
     server.wait_in_service("rare")
     config = client.describe_endpoint_config(EndpointConfigName="rare-2")["ProductionVariants"][0]
     assert config["ServerlessConfig"] == {"MemorySizeInMB": 2048, "MaxConcurrency": 2}
