@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import boto3
 from botocore.config import Config
 
+from tests import compiled
 from zerostart.credentials import AccessKey, read_credentials
 
 if TYPE_CHECKING:
@@ -28,7 +29,12 @@ START_TIMEOUT_S = 60.0
 
 
 def clean_environment(home: Path, **settings: str) -> dict[str, str]:
-    """This environment without anything that could steer AWS clients or Zerostart, and with `settings`."""
+    """This environment without anything that could steer AWS clients or Zerostart, and with `settings`.
+
+    The home has what others compiled of the models.
+    """
+    if settings.get("ZEROSTART_ENGINE") != "fake":
+        compiled.lend(home)
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "ZEROSTART_"))}
     return kept | {"ZEROSTART_HOME": str(home), **settings}
 
@@ -83,6 +89,7 @@ class _Process:
         )
         self.output: list[str] = []
         self.log: list[str] = []
+        self._home = Path(environment["ZEROSTART_HOME"])
         self._readers: list[threading.Thread] = []
         for stream, lines in ((self.process.stdout, self.output), (self.process.stderr, self.log)):
             assert stream is not None
@@ -124,6 +131,7 @@ class _Process:
         finally:
             if self.process.poll() is None:
                 self.kill()
+            compiled.keep(self._home)
             for stream, reader in zip((self.process.stdout, self.process.stderr), self._readers, strict=True):
                 assert stream is not None
                 reader.join()

@@ -25,7 +25,7 @@ def test_a_model_of_an_owner_is_found_and_listed(tmp_path: Path) -> None:
 def test_the_models_folder_comes_before_the_built_in_models(tmp_path: Path) -> None:
     weightless_artefact(tmp_path / BUILTIN_MODEL_ID, BUILTIN_MODEL_ID, revision="my own")
     assert LocalArtefacts(tmp_path).find(BUILTIN_MODEL_ID).manifest.revision == "my own"
-    assert [each.manifest.revision for each in LocalArtefacts(tmp_path).list()] == ["2", "my own"]
+    assert [each.manifest.revision for each in LocalArtefacts(tmp_path).list()] == ["1", "my own"]
 
 
 def test_an_unknown_model_says_what_is_here_and_how_to_get_it(tmp_path: Path) -> None:

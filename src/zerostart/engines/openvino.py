@@ -190,6 +190,7 @@ class _KeptModel:
 
     def _make(self, plan: _Plan) -> None:
         """Write the file at once or not at all, and remove what is of other weights."""
+        logger.info("%s is compiled for this machine, which is done once", plan.path)
         self.folder.mkdir(parents=True, exist_ok=True)
         # A name of its own for each writer: two threads must not write what one of them has mapped by then.
         handle, name = tempfile.mkstemp(".part", dir=self.folder)
