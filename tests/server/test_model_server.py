@@ -173,13 +173,18 @@ def test_a_request_over_the_pair_limit_is_refused_and_one_below_is_not(connectio
     assert len(json.loads(answer)[9]["scores"]) == 200
 
 
-def test_what_a_caller_that_left_asked_for_is_dropped(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("scorer", "texts"), [("nli", 100), ("hybrid", 15)])
+def test_what_a_caller_that_left_asked_for_is_dropped(tmp_path: Path, scorer: str, texts: int) -> None:
     """A caller asks for minutes of work and hangs up; the next caller does not wait for it."""
     with ModelServerProcess(tmp_path) as server:
         parts = urlsplit(server.address)
         text = "A long text about the sea and the mountains. " * 40
-        texts = [f"{n} {text}" for n in range(100)]  # each of its own: what repeats is computed once
-        body = json.dumps({"inputs": texts, "candidate_labels": [f"label {n}" for n in range(100)]}).encode()
+        asked = {
+            "inputs": [f"{n} {text}" for n in range(texts)],  # each of its own: what repeats is computed once
+            "candidate_labels": [f"label {n}" for n in range(100)],
+            "scorer": scorer,
+        }
+        body = json.dumps(asked).encode()
         with socket.create_connection((parts.hostname, parts.port)) as caller:
             head = f"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
             caller.sendall(head.encode() + body)
