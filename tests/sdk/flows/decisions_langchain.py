@@ -18,7 +18,7 @@ questions = {
     "urgency": Score(instructions="How urgent is it?", levels=["low", "medium", "high"]),
 }
 answered = decisions.invoke({"input": TEXT, "questions": questions})
-conversation = [HumanMessage(TEXT), AIMessage("I am sorry. Which order is it?"), HumanMessage("12")]
+conversation = [HumanMessage(TEXT), AIMessage("I am sorry. When was the second payment?"), HumanMessage("On Monday.")]
 image = HumanMessage([{"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}])
 found = {
     "answered": answered.model_dump(),

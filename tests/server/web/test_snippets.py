@@ -82,9 +82,10 @@ def test_a_models_code_deploys_and_asks_it(admin: Visitor, name: str, tmp_path: 
 def test_a_models_code_for_the_clients_of_aws_deploys_and_asks_it(shared_server: ServerProcess, tmp_path: Path) -> None:
     """All at once, since each waits for half a minute; `jumpstart` names the model by its JumpStart id."""
     runs = [("SageMaker Python SDK", BUILTIN), ("SageMaker Python SDK", None), ("AWS CLI", None)]
+    for name, _ in runs:  # before any of them is started
+        skip_without(name)
     running = {}
     for number, (name, jumpstart_id) in enumerate(runs):
-        skip_without(name)
         endpoint, folder = f"snippet-{number}", tmp_path / str(number)
         folder.mkdir()
         shown = model_snippets(BUILTIN, jumpstart_id, endpoint, "ml.m5.xlarge", "us-east-1")
