@@ -119,9 +119,8 @@ def _write_graph(source: SourceFolder, folder: Path, *, stored_as: WeightType, l
     """The folder's own ONNX file where it is right, else an export of its safetensors."""
     if source.onnx is not None and not (source.weights and _torch_is_installed()):
         taken = read_onnx(source.onnx, len(source.classes))
-        taken.write(
-            folder, stored_as="fp32", largest_file_bytes=largest_file_bytes
-        )  # what is not compared is not changed
+        # What is not compared is not changed.
+        taken.write(folder, stored_as="fp32", largest_file_bytes=largest_file_bytes)
         check_runs(folder, len(source.classes), source.max_tokens)
         return _Graph(None, f"{source.onnx.name} of the folder, not compared with the original", taken.sources)
     reference = load_reference(source)
