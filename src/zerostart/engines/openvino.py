@@ -90,7 +90,7 @@ def load(folder: Path, classes: int, options: EngineOptions) -> OpenVinoEngine:
         precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
     if precision not in _PRECISIONS:
         raise InvalidSettings(f"Engine 'openvino' computes in {', '.join(_PRECISIONS)}, not {precision}.")
-    in_int8 = precision == "int8" and _multiplies_int8()
+    in_int8 = precision == "int8" and _processor_has("avx512_vnni|avx_vnni|amx_int8|asimddp")
     threads = options.threads or os.cpu_count() or 1
     streams = min(threads, 4)
     properties: dict[str, Any] = {
@@ -104,8 +104,9 @@ def load(folder: Path, classes: int, options: EngineOptions) -> OpenVinoEngine:
         properties["CPU_RUNTIME_CACHE_CAPACITY"] = _FRUGAL_KERNELS
 
     rounding = None if precision != "int8" else _KEPT_ROUNDED if in_int8 else _ROUNDED
-    plan = _Plan(str(folder / "model.onnx"), rounding, properties)
-    kept = _kept_model(core, options, f"{precision} kernels" if in_int8 else precision)
+    separate = properties["INFERENCE_PRECISION_HINT"] == "f32" and not _processor_has("avx512f|asimd")
+    plan = _Plan(str(folder / "model.onnx"), separate, rounding, properties)
+    kept = _kept_model(core, options, f"{precision}{' kernels' * in_int8}{' apart' * separate}")
     model, mapped = (plan.compiled(core), None) if kept is None else kept.model(plan)
     return OpenVinoEngine(model, precision, streams, mapped)
 
@@ -115,6 +116,7 @@ class _Plan:
     """How a model file is compiled. Everything in it can be written as JSON."""
 
     path: str
+    separate: bool
     rounding: str | None
     properties: dict[str, Any]
 
@@ -123,18 +125,20 @@ class _Plan:
         model = core.read_model(self.path)
         _unpack_weights(model)
         _share_indexes(model)
+        if self.separate:
+            _keep_linear_layers_apart(model)
         if self.rounding is not None:
             _round_weights(model, kept_rounded=self.rounding == _KEPT_ROUNDED)
         return core.compile_model(model, "CPU", self.properties)
 
 
-def _multiplies_int8() -> bool:
-    """Whether the processor does, as Linux says; elsewhere it is taken not to."""
+def _processor_has(flags: str) -> bool:
+    """Whether the processor has one of `flags`, divided by `|`, as Linux says; elsewhere it is taken not to."""
     try:
         found = Path("/proc/cpuinfo").read_text("utf-8")
     except OSError:
         return False
-    return re.search(r"\b(avx512_vnni|avx_vnni|amx_int8|asimddp)\b", found) is not None
+    return re.search(rf"\b({flags})\b", found) is not None
 
 
 def _kept_model(core: Any, options: EngineOptions, precision: str) -> "_KeptModel | None":
@@ -253,6 +257,71 @@ def _share_indexes(model: Any) -> None:
         if indexes is not None and indexes.get_type_name() == "Broadcast":
             first = expanded.setdefault(indexes.input_value(0).get_node().get_name(), indexes)
             node.input(1).replace_source_output(first.output(0))
+
+
+def _keep_linear_layers_apart(model: Any) -> None:
+    """Keep OpenVINO from computing what follows a linear layer within it.
+
+    Without AVX-512 such a layer of over 384 inputs has a kernel that adds up small and large batches in two ways, and a
+    row would depend on what is beside it. GELU is written in a form that OpenVINO does not take for one, and the scale
+    of attention, which it would move into the layer of the keys, is put into the weights of the queries. That of tanh
+    reads the layer twice, which keeps it apart.
+    """
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == "Erf":
+            _write_gelu_as_two(node)
+        elif node.get_type_name() == "Divide":
+            _scale_queries(node)
+        elif node.get_type_name() == "Tanh":
+            doubled = opset.add(node.input_value(0), node.input_value(0))
+            scaled = opset.multiply(opset.sigmoid(doubled), opset.constant(np.float32(2)))
+            _replace(node, opset.subtract(scaled, opset.constant(np.float32(1))))
+
+
+def _write_gelu_as_two(erf: Any) -> None:
+    """Half of x(1 + erf) as x(0.5 + 0.5 erf)."""
+    plus_one = _only_user(erf, "Add")
+    times_x = plus_one and _only_user(plus_one, "Multiply")
+    halved = times_x and _only_user(times_x, "Multiply")
+    if halved is None:
+        return
+    x = next(each for each in times_x.input_values() if each.get_node() != plus_one)
+    half = opset.constant(np.float32(0.5))
+    _replace(halved, opset.multiply(x, opset.add(opset.multiply(erf, half), half)))
+
+
+def _scale_queries(divide: Any) -> None:
+    """Divide the weights and the bias of the queries in place of their products with the keys, by a power of two."""
+    products, divisor = (divide.input_value(place).get_node() for place in (0, 1))
+    if products.get_type_name() != "MatMul" or divisor.get_type_name() != "Constant" or divisor.data.size != 1:
+        return
+    scale = float(divisor.data.item())
+    added = products.input_value(0).get_node()
+    while added.get_type_name() in ("Transpose", "Reshape"):
+        added = added.input_value(0).get_node()
+    if added.get_type_name() != "Add" or scale <= 0 or np.frexp(scale)[0] != 0.5:
+        return
+    inputs = [each.get_node() for each in added.input_values()]
+    linear = next((each for each in inputs if each.get_type_name() == "MatMul"), None)
+    places = [*(added.input(at) for at in (0, 1) if inputs[at] is not linear), *([linear.input(1)] if linear else [])]
+    constants = [each.get_source_output().get_node() for each in places]
+    if linear is None or any(each.get_type_name() != "Constant" for each in constants):
+        return
+    for place, constant in zip(places, constants, strict=True):
+        place.replace_source_output(opset.constant(constant.data / np.float32(scale)).output(0))
+    _replace(divide, products)
+
+
+def _only_user(node: Any, kind: str) -> Any:
+    """The node of that kind that alone reads `node`, or None."""
+    users = [each.get_node() for each in node.output(0).get_target_inputs()]
+    return users[0] if len(users) == 1 and users[0].get_type_name() == kind else None
+
+
+def _replace(node: Any, by: Any) -> None:
+    """Let what reads `node` read `by`."""
+    for each in node.output(0).get_target_inputs():
+        each.replace_source_output(by.output(0))
 
 
 def _round_weights(model: Any, *, kept_rounded: bool) -> None:
