@@ -3,17 +3,21 @@
 import logging
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino
 import pytest
+from openvino import opset13 as opset
 
 from tests.engines.test_contract import CLASSES, batch_of
 from tests.tiny_models import BUILTIN
 from zerostart.engines.base import EncodedBatch, EngineOptions, Logits
+from zerostart.engines.openvino import _keep_linear_layers_apart
 from zerostart.engines.registry import load_engine
 from zerostart.models.artefact import read_artefact
 from zerostart.models.local_artefacts import BUILTIN_FOLDER
@@ -142,3 +146,53 @@ def test_weights_stored_in_four_bits_are_multiplied_as_numbers(precision: str) -
         )
         np.testing.assert_array_equal(engine.logits(alone)[0], together[row])
     engine.close()
+
+
+def changed_and_before(build: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """What a graph on numbers of shape (2, 3, 8) answers with linear layers kept apart, and as it was."""
+    x = opset.parameter([2, 3, 8], np.float32)
+    model = openvino.Model([opset.result(build(x))], [x])
+    given = np.random.default_rng(0).standard_normal((2, 3, 8), dtype=np.float32)
+    properties = {"INFERENCE_PRECISION_HINT": "f32"}
+    before = np.array(openvino.compile_model(model, "CPU", properties)(given)[0])
+    _keep_linear_layers_apart(model)
+    return np.array(openvino.compile_model(model, "CPU", properties)(given)[0]), before
+
+
+def number(value: float) -> Any:
+    return opset.constant(np.float32(value))
+
+
+def linear(x: Any, seed: int) -> Any:
+    random = np.random.default_rng(seed)
+    weight, bias = (random.standard_normal(shape, dtype=np.float32) for shape in ((8, 8), (1, 1, 8)))
+    return opset.add(opset.matmul(x, opset.constant(weight), False, False), opset.constant(bias))
+
+
+def gelu(x: Any) -> Any:
+    erf = opset.erf(opset.divide(x, number(2**0.5)))
+    return opset.multiply(opset.multiply(x, opset.add(erf, number(1))), number(0.5))
+
+
+def gelu_halved_first(x: Any) -> Any:
+    """Its last factor is a gate, and no half."""
+    erf = opset.erf(opset.divide(x, number(2**0.5)))
+    value = opset.multiply(opset.multiply(x, number(0.5)), opset.add(erf, number(1)))
+    return opset.multiply(value, linear(x, 3))
+
+
+def attention(x: Any) -> Any:
+    return opset.divide(opset.matmul(linear(x, 1), linear(x, 2), False, True), number(8))
+
+
+def attention_that_reads_queries_twice(x: Any) -> Any:
+    queries = linear(x, 1)
+    scores = opset.divide(opset.matmul(queries, linear(x, 2), False, True), number(8))
+    return opset.add(scores, opset.matmul(queries, linear(x, 4), False, True))
+
+
+@pytest.mark.parametrize("build", [gelu, gelu_halved_first, attention, attention_that_reads_queries_twice, opset.tanh])
+def test_linear_layers_that_are_kept_apart_answer_the_same(build: Callable[[Any], Any]) -> None:
+    """What looks like GELU or attention and is none must not be taken for it."""
+    changed, before = changed_and_before(build)
+    np.testing.assert_allclose(changed, before, atol=2e-5)

@@ -279,37 +279,51 @@ def _keep_linear_layers_apart(model: Any) -> None:
 
 
 def _write_gelu_as_two(erf: Any) -> None:
-    """Half of x(1 + erf) as x(0.5 + 0.5 erf)."""
+    """Half of x(1 + erf) as x(0.5 + 0.5 erf); what is another formula stays as it is."""
     plus_one = _only_user(erf, "Add")
     times_x = plus_one and _only_user(plus_one, "Multiply")
     halved = times_x and _only_user(times_x, "Multiply")
-    if halved is None:
+    if halved is None or 1.0 not in _scalars(plus_one) or 0.5 not in _scalars(halved):
         return
-    x = next(each for each in times_x.input_values() if each.get_node() != plus_one)
+    added = plus_one.get_friendly_name()
+    x = next(each for each in times_x.input_values() if each.get_node().get_friendly_name() != added)
     half = opset.constant(np.float32(0.5))
     _replace(halved, opset.multiply(x, opset.add(opset.multiply(erf, half), half)))
 
 
 def _scale_queries(divide: Any) -> None:
-    """Divide the weights and the bias of the queries in place of their products with the keys, by a power of two."""
-    products, divisor = (divide.input_value(place).get_node() for place in (0, 1))
-    if products.get_type_name() != "MatMul" or divisor.get_type_name() != "Constant" or divisor.data.size != 1:
+    """Divide the weights and the bias of the queries in place of their products with the keys, by a power of two.
+
+    Only where nothing else reads the queries, nor the products.
+    """
+    products = divide.input_value(0).get_node()
+    scale = next(iter(_scalars(divide)), 0.0)
+    if products.get_type_name() != "MatMul" or scale <= 0 or np.frexp(scale)[0] != 0.5:
         return
-    scale = float(divisor.data.item())
     added = products.input_value(0).get_node()
+    path = [products, added]
     while added.get_type_name() in ("Transpose", "Reshape"):
         added = added.input_value(0).get_node()
-    if added.get_type_name() != "Add" or scale <= 0 or np.frexp(scale)[0] != 0.5:
+        path.append(added)
+    kinds = [each.get_node().get_type_name() for each in added.input_values()]
+    if added.get_type_name() != "Add" or "MatMul" not in kinds:
         return
-    inputs = [each.get_node() for each in added.input_values()]
-    linear = next((each for each in inputs if each.get_type_name() == "MatMul"), None)
-    places = [*(added.input(at) for at in (0, 1) if inputs[at] is not linear), *([linear.input(1)] if linear else [])]
+    linear = kinds.index("MatMul")
+    path.append(added.input_value(linear).get_node())
+    places = [added.input(1 - linear), path[-1].input(1)]
     constants = [each.get_source_output().get_node() for each in places]
-    if linear is None or any(each.get_type_name() != "Constant" for each in constants):
+    alone = all(len(each.output(0).get_target_inputs()) == 1 for each in path)
+    if not alone or any(each.get_type_name() != "Constant" for each in constants):
         return
     for place, constant in zip(places, constants, strict=True):
         place.replace_source_output(opset.constant(constant.data / np.float32(scale)).output(0))
     _replace(divide, products)
+
+
+def _scalars(node: Any) -> list[float]:
+    """The numbers that it reads as constants of one element."""
+    read = [each.get_node() for each in node.input_values()]
+    return [float(each.data.item()) for each in read if each.get_type_name() == "Constant" and each.data.size == 1]
 
 
 def _only_user(node: Any, kind: str) -> Any:
