@@ -25,7 +25,7 @@ from zerostart.serving.profiled import profiled_each
 from zerostart.serving.ranking import Answer, Asked, ClassifyEach, checked, ranked_each
 from zerostart.serving.tokenizer import EncodedPair, PairTokenizer
 
-_FIRST_WINDOW_PAIRS = 256  # small, so that the first answers come soon; the next ones double
+_FIRST_WINDOW_PAIRS = 64  # small, so that the first answers come soon; the next ones double
 _WINDOW_TOKENS = 262_144
 
 
