@@ -66,7 +66,6 @@ model: $(TEST) ## Train the built-in models from DATA, a folder with nli/ and cl
 	@test -d "$(DATA)/cls" || { echo "Give the data: make model DATA=FOLDER, which has nli/ and cls/."; exit 1; }
 	$(BIN)/python -m training embedding "$(DATA)"
 	$(BIN)/python -m training nli "$(DATA)"
-	$(BIN)/python -m training harden "$(DATA)"
 	$(BIN)/python -m training choose "$(DATA)"
 	$(BIN)/python -m training ship
 	$(BIN)/python -m training peers

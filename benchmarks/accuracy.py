@@ -7,7 +7,7 @@ all-MiniLM-L6-v2 and all-mpnet-base-v2 that are on this machine (`zerostart mode
 import gzip
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
 from zerostart.nli.classification import Classification, ClassificationRequest, ScorerName
 from zerostart.nli.labels import labels_per_text
 from zerostart.nli.template import HypothesisTemplate
-from zerostart.serving.bulk import BulkClassifier
 from zerostart.serving.tokenizer import EncodedPair
 from zerostart.settings import load_settings
 
@@ -92,33 +91,35 @@ def _sampled(source: _Set, most_rows: int | None) -> _Set:
 def _measured(
     model_id: str, scorers: Sequence[ScorerName | None], source: _Set
 ) -> dict[ScorerName | None, dict[str, Any]]:
-    """By each scorer; pairs that one of them scored are known to the next."""
+    """By each scorer. Each text is asked for by all of them in turn, so that its pairs are computed once."""
     classifier = build_bulk_classifier(load_settings(), model_id)
-    found = {scorer: _figures(_scores(classifier, scorer, source), source) for scorer in scorers}
-    classifier.close()
-    return found
-
-
-def _scores(classifier: BulkClassifier, scorer: ScorerName | None, source: _Set) -> NDArray[np.float64]:
-    """Shape (texts, labels)."""
     answers: list[Classification] = []
-    for answer in classifier.classify_each(_requests(source, scorer)):
+    for answer in classifier.classify_each(_requests(source, scorers)):
         if isinstance(answer, ZerostartError):
             raise answer
         answers += answer
-    scores = np.zeros((len(answers), len(source.labels)))
+    classifier.close()
+    return {
+        scorer: _figures(_scores(answers[place :: len(scorers)], source.labels), source)
+        for place, scorer in enumerate(scorers)
+    }
+
+
+def _scores(answers: Sequence[Classification], labels: Sequence[str]) -> NDArray[np.float64]:
+    """Shape (texts, labels)."""
+    scores = np.zeros((len(answers), len(labels)))
     for row, each in zip(scores, answers, strict=True):
         by_label = dict(zip(each.labels, each.scores, strict=True))
-        row[:] = [by_label[label] for label in source.labels]
+        row[:] = [by_label[label] for label in labels]
     return scores
 
 
-def _requests(source: _Set, scorer: ScorerName | None) -> Sequence[ClassificationRequest]:
+def _requests(source: _Set, scorers: Sequence[ScorerName | None]) -> Iterator[ClassificationRequest]:
     labels = labels_per_text(list(source.labels), 1)
     template = HypothesisTemplate(source.template)
-    return [
-        ClassificationRequest((text,), labels, template, source.multi_label, scorer=scorer) for text in source.texts
-    ]
+    for text in source.texts:
+        for scorer in scorers:
+            yield ClassificationRequest((text,), labels, template, source.multi_label, scorer=scorer)
 
 
 def _figures(scores: NDArray[np.float64], source: _Set) -> dict[str, Any]:

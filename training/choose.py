@@ -19,7 +19,7 @@ from zerostart.nli.scoring import label_scores, similarity_scores
 Scores = NDArray[np.float64]
 _ROWS = 300
 _SHARES = (0.5, 0.75, 1.0)
-_WEIGHTS = (0.15, 0.25, 0.4, 0.6, 1.0, 1.5)
+_WEIGHTS = (0.25, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0)
 
 
 def choice_sets(data: Path) -> list[LabelledSet]:
@@ -128,7 +128,7 @@ def choose_blend(nli: Path, embedding: Path, embedding_model: str, data: Path) -
 
 def _scores(blend: Blend, logits: NDArray[np.float32], similar: Scores, head: NLIHead) -> Scores:
     """Of one text's labels."""
-    entailed = label_scores(logits, head, multi_label=True)
+    entailed = label_scores(logits, head, multi_label=False)
     return blend.scores(entailed, similarity_scores(similar, multi_label=False), multi_label=False)
 
 

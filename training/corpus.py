@@ -39,6 +39,8 @@ NLI_ROWS = {
 }
 # Sentences that people wrote to be judged, with their judgements: what MultiNLI and SNLI are made of.
 WRITTEN = ("lingnli.train", "snli.train_20k", "mnli.train_10k", "mnli.train_3k", "snli.dev", "cf_snli.train")
+# Those of many genres, of which there are few.
+GENRES = ("mnli.train_10k", "mnli.train_3k")
 # Texts of each that are taken in one epoch.
 LABELLED_ROWS = {
     "huffpost": 12_000,
@@ -128,27 +130,6 @@ def nli_pairs(folder: Path, chosen: random.Random, share: float = 1.0, names: Co
             if hypothesis[-1:].isalnum() and chosen.random() < 0.5:
                 hypothesis += "."
             pairs.append(Pair(row["premise"], hypothesis, label))
-    return pairs
-
-
-def labelled_pairs(folder: Path, chosen: random.Random, *, wrong: int, share: float) -> list[Pair]:
-    """A share of the labelled texts as pairs: a right label of each, and `wrong` others, mostly of its set."""
-    sets = [labelled_set(folder, name) for name in LABELLED_ROWS]
-    every = [label for each in sets for label in each.labels]
-    pairs = []
-    group = 0
-    for each in sets:
-        for text in chosen.sample(each.texts, min(int(share * LABELLED_ROWS[each.name]), len(each.texts))):
-            others = [label for label in each.labels if label not in text.right]
-            picked = chosen.sample(others, min(wrong, len(others)))
-            if len(picked) < wrong:
-                foreign = [label for label in chosen.sample(every, 2) if label not in each.labels]
-                picked += foreign[: wrong - len(picked)]
-            right = chosen.choice(sorted(text.right))
-            template = each.template if chosen.random() < 0.5 else chosen.choice(TEMPLATES)
-            pairs.append(Pair(text.text, template.format(right), 0, group))
-            pairs += [Pair(text.text, template.format(label), NOT_ENTAILMENT, group) for label in picked]
-            group += 1
     return pairs
 
 

@@ -39,12 +39,13 @@ def _ranked(model: Embedder, source: LabelledSet, texts: Sequence[LabelledText])
     """The wrong labels of each text, nearest first."""
     with torch.inference_mode():
         labels = model([source.template.format(label) for label in source.labels])
-        rows = [
-            model.sorted_forward([text.text for text in texts[start : start + _TEXTS_AT_A_TIME]])
-            for start in range(0, len(texts), _TEXTS_AT_A_TIME)
-        ]
+        by_length = sorted(range(len(texts)), key=lambda place: len(texts[place].text))
+        rows = torch.empty(len(texts), labels.shape[1])
+        for start in range(0, len(texts), _TEXTS_AT_A_TIME):
+            places = by_length[start : start + _TEXTS_AT_A_TIME]
+            rows[places] = model([texts[place].text for place in places])
     same = labels @ labels.T >= _SAME_LABEL_COSINE.get(source.name, 2.0)
-    order = (torch.cat(rows) @ labels.T).argsort(dim=1, descending=True).tolist()
+    order = (rows @ labels.T).argsort(dim=1, descending=True).tolist()
     found = []
     for text, places in zip(texts, order, strict=True):
         right = [source.labels.index(label) for label in text.right]

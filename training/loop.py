@@ -45,8 +45,8 @@ class Average:
     def add(self, model: torch.nn.Module, step: int) -> None:
         """Move towards the model's weights; faster in the beginning."""
         share = 1 / min(self._steps, step + 1)
-        for name, each in model.state_dict().items():
-            if each.is_floating_point():
+        for name, each in model.named_parameters():
+            if each.requires_grad:
                 self.weights[name].lerp_(each.detach(), share)
 
 

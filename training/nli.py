@@ -1,5 +1,10 @@
 """Train the built-in NLI model: pairs of NLI sets, and labelled sets recast as pairs.
 
+The model is a branch of the embedding model: its words and first layers are that one's as they are stored, which are
+not trained, so that they are in the package but once. What follows are layers of its own, of all-mpnet-base-v2, whose
+weights are rounded to what four bits hold in each step, with gradients as if they were not (Bengio et al. 2013,
+https://arxiv.org/abs/1308.3432).
+
 A pair's loss is its cross-entropy; where a set says only that the premise does not entail the hypothesis, that of
 neutral and contradiction together. The pairs of one text are also weighed against each other, as they are when they are
 served.
@@ -7,23 +12,30 @@ served.
 
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn import functional
+from torch.nn.utils import parametrize
 
-from training.corpus import CLASSES, NOT_ENTAILMENT, WRITTEN, Pair, labelled_pairs, nli_pairs
+from training.corpus import CLASSES, GENRES, NLI_ROWS, NOT_ENTAILMENT, WRITTEN, Pair, nli_pairs
 from training.hard import hard_pairs
 from training.loop import Schedule, precision, train
+from training.stored import stored_weights
 from training.wordnet import definition_pairs, definitions
+from zerostart.models.rounding import INT4
 
-_TOKENS = 2048
+LAYERS = 8
+SHARED_LAYERS = 3  # and the words below them
+_TOKENS = 4096
 _MOST_TOKENS = 112
-_WINDOW_UNITS = 2048
-_DEFINITIONS = 4000
+_WINDOW_UNITS = 4096
+_DEFINITIONS = 2000
+_SCHEDULE = Schedule(8e-5, average_steps=200)
 
 
 @dataclass(frozen=True)
@@ -33,31 +45,21 @@ class NLIBatch:
     pairs: tuple[Pair, ...]
 
 
-def nli_batches(data: Path, tokenizer: Any, seed: int, epochs: int) -> list[NLIBatch]:
-    """Batches of about 2,048 tokens; the pairs of a text stay together."""
-    batches: list[NLIBatch] = []
-    for epoch in range(epochs):
-        chosen = random.Random(seed * 1000 + epoch)  # noqa: S311 - picks examples
-        general, labelled = nli_pairs(data, chosen), labelled_pairs(data, chosen, wrong=2, share=0.6)
-        batches += _batches(general, labelled, tokenizer, chosen)
-    return batches
+def nli_batches(data: Path, tokenizer: Any, embedding: Path, out: Path, seed: int) -> list[NLIBatch]:
+    """Batches of about 4,096 tokens: NLI pairs, texts with wrong labels near to them, and definitions.
 
-
-def hard_batches(data: Path, tokenizer: Any, embedding: Path, out: Path, seed: int) -> list[NLIBatch]:
-    """Batches of the NLI pairs that people wrote, of texts with wrong labels near to them, and of definitions.
-
-    The pairs are kept in `out`: embeddings may differ in the last bit from run to run, and training goes on with the
-    batches that it began with.
+    The pairs of a text stay together. Those that the embedding chooses are kept in `out`: embeddings may differ in the
+    last bit from run to run, and training goes on with the batches that it began with.
     """
     kept = out / "hard-pairs.jsonl"
-    chosen = random.Random(seed * 1000 + 999)  # noqa: S311 - picks examples
-    general = nli_pairs(data, chosen, share=0.2)
-    for _ in range(2):
-        general += nli_pairs(data, chosen, share=0.75, names=WRITTEN)
+    chosen = random.Random(seed * 1000)  # noqa: S311 - picks examples
+    general = nli_pairs(data, chosen, share=0.2, names=[name for name in NLI_ROWS if name not in WRITTEN])
+    general += nli_pairs(data, chosen, names=WRITTEN)
+    general += nli_pairs(data, chosen, names=GENRES)
     if kept.exists():
         hard = [Pair(**json.loads(line)) for line in kept.read_text("utf-8").splitlines()]
     else:
-        hard = hard_pairs(data, embedding, random.Random(seed), wrong=3, share=0.25)  # noqa: S311 - picks examples
+        hard = hard_pairs(data, embedding, random.Random(seed), wrong=3, share=1.0)  # noqa: S311 - picks examples
         groups = 1 + max(pair.group for pair in hard)
         defined = random.Random(seed + 1)  # noqa: S311 - picks examples
         hard += definition_pairs(definitions(), defined, count=_DEFINITIONS, wrong=3, first=groups)
@@ -149,33 +151,20 @@ def _label_loss(logits: torch.Tensor, right: torch.Tensor, groups: torch.Tensor)
     )
 
 
-def train_nli(base: Path, data: Path, out: Path, *, epochs: int, seed: int, minutes: float) -> bool:
-    """Train, and write the model to `out`; False if it was stopped before its end."""
-    return _train(base, lambda tokenizer: nli_batches(data, tokenizer, seed, epochs), out, 1e-4, seed, minutes)
+def train_nli(base: Path, embedding: Path, artefact: Path, data: Path, out: Path, *, seed: int, minutes: float) -> bool:
+    """Train, and write the model to `out`; False if it was stopped before its end.
 
-
-def harden_nli(base: Path, embedding: Path, data: Path, out: Path, *, seed: int, minutes: float) -> bool:
-    """Train the model of `train_nli` on with hard wrong labels; False if it was stopped before its end."""
-    return _train(base, lambda tokenizer: hard_batches(data, tokenizer, embedding, out, seed), out, 1e-4, seed, minutes)
-
-
-def _train(
-    base: Path, make_batches: Callable[[Any], Sequence[NLIBatch]], out: Path, rate: float, seed: int, minutes: float
-) -> bool:
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    The own layers begin as those of `base`; the others are of `artefact`, the embedding model as it is stored.
+    `embedding` is the same model as a folder of transformers.
+    """
+    from transformers import AutoTokenizer
 
     torch.manual_seed(seed)
     tokenizer = AutoTokenizer.from_pretrained(base)
-    batches = make_batches(tokenizer)
-    names = dict(enumerate(CLASSES))
-    model: Any = AutoModelForSequenceClassification.from_pretrained(
-        base,
-        dtype=torch.float32,
-        id2label=names,
-        label2id={name: index for index, name in names.items()},
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-    )
+    batches = nli_batches(data, tokenizer, embedding, out, seed)
+    model = _branch(base, artefact)
+    for layer in four_bit_layers(model):
+        parametrize.register_parametrization(layer, "weight", _InFourBits())
 
     def loss_of(batch: NLIBatch) -> torch.Tensor:
         encoded = tokenizer(
@@ -186,11 +175,75 @@ def _train(
             max_length=_MOST_TOKENS,
             return_tensors="pt",
         )
-        with precision():
+        with precision(), parametrize.cached():
             logits = model(**encoded).logits
         return pair_loss(logits, batch)
 
-    done = train(model, batches, loss_of, Schedule(rate, average_steps=400), out / "checkpoint.pt", minutes)
+    done = train(model, batches, loss_of, _SCHEDULE, out / "checkpoint.pt", minutes)
+    for layer in four_bit_layers(model):
+        parametrize.remove_parametrizations(layer, "weight")
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     return done
+
+
+def _branch(base: Path, artefact: Path) -> Any:
+    """The model before it is trained."""
+    from transformers import AutoModelForSequenceClassification
+
+    names = dict(enumerate(CLASSES))
+    model: Any = AutoModelForSequenceClassification.from_pretrained(
+        base,
+        dtype=torch.float32,
+        num_hidden_layers=LAYERS,
+        id2label=names,
+        label2id={name: index for index, name in names.items()},
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    weights = model.mpnet.state_dict()
+    stored = {name: value for name, value in stored_weights(artefact).items() if is_shared(name)}
+    model.mpnet.load_state_dict(weights | stored)
+    for name, parameter in model.mpnet.named_parameters():
+        parameter.requires_grad = name not in stored
+    return model
+
+
+def is_shared(name: str) -> bool:
+    """Whether a weight of the body is the embedding model's."""
+    place = re.match(r"encoder\.layer\.(\d+)\.", name)
+    return place is None or int(place[1]) < SHARED_LAYERS
+
+
+def four_bit_layers(model: Any) -> Iterator[torch.nn.Module]:
+    """The linear layers of its own, whose weights are stored in four bits."""
+    for name, layer in model.named_modules():
+        if (
+            isinstance(layer, torch.nn.Linear)
+            and name != "classifier.out_proj"
+            and not (name.startswith("mpnet.") and is_shared(name.removeprefix("mpnet.")))
+        ):
+            yield layer
+
+
+class _InFourBits(torch.nn.Module):
+    """A weight of shape (outputs, inputs) as it is stored: `zerostart.models.rounding` in torch, which is quicker."""
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        rounded: torch.Tensor = _Rounded.apply(weight)  # type: ignore[no-untyped-call]
+        return rounded
+
+
+class _Rounded(torch.autograd.Function):
+    @staticmethod
+    def forward(_: Any, weight: torch.Tensor) -> torch.Tensor:
+        groups = weight.unflatten(1, (-1, INT4.group))
+        low, high = groups.aminmax(dim=2, keepdim=True)
+        least = -(2 ** (INT4.bits - 1))
+        scales = (torch.where(-low >= high, low, high) / least).half().float()
+        scales[scales == 0] = torch.finfo(torch.float16).smallest_normal
+        return (groups / scales).round_().clamp_(least, -least - 1).mul_(scales).flatten(1)
+
+    @staticmethod
+    def backward(_: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return gradient

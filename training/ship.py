@@ -1,7 +1,6 @@
 """From trained weights to the built-in artefacts, and what their model cards say of them."""
 
 import json
-import math
 import shutil
 import statistics
 import time
@@ -13,10 +12,11 @@ from typing import Any
 
 from training.audit import hard_cases, shifts
 from training.corpus import CHOICE_SETS, LABELLED_ROWS, NLI_ROWS
+from training.extend import extend
 from zerostart import pipeline
-from zerostart.models.artefact import Artefact, read_artefact, write_manifest
+from zerostart.models.artefact import BUILTIN_FOLDER, Artefact, read_artefact, write_manifest
 from zerostart.models.conversion import convert
-from zerostart.models.local_artefacts import BUILTIN_FOLDER, BUILTIN_MODEL_ID, folder_name
+from zerostart.models.local_artefacts import BUILTIN_MODEL_ID
 from zerostart.models.model_file import WeightType
 from zerostart.nli.classification import Classification
 from zerostart.nli.hybrid import Blend
@@ -51,7 +51,11 @@ class BuiltIn:
 
 
 NLI = BuiltIn(
-    BUILTIN_MODEL_ID, "5", "Small English model for any topic (MiniLM-L6, 22M parameters).", "small.md", "int8"
+    BUILTIN_MODEL_ID,
+    "6",
+    "Small English model for any topic (eight layers of MPNet, three of them the embedding's: 81M parameters).",
+    "small.md",
+    "int4",
 )
 EMBEDDING = BuiltIn(
     "zerostart-embed-base",
@@ -62,25 +66,35 @@ EMBEDDING = BuiltIn(
 )
 
 
-def ship(nli: Path, embedding: Path, blend: Path) -> None:
-    """Replace the built-in artefacts by those of the trained weights; `blend` is what `choose` found."""
+def ship_embedding(source: Path) -> None:
+    """Replace the built-in embedding model by that of the trained weights."""
+    _replace_built_in(EMBEDDING, source)
+
+
+def ship_nli(source: Path, blend: Path) -> None:
+    """Replace the built-in NLI model; `blend` is what `choose` found."""
+    folder = _replace_built_in(NLI, source)
+    artefact = extend(folder, BUILTIN_FOLDER / EMBEDDING.model_id)
     found = json.loads(blend.read_text("utf-8"))["blend"]
-    for own, source in ((EMBEDDING, embedding), (NLI, nli)):
-        shutil.rmtree(BUILTIN_FOLDER / folder_name(own.model_id), ignore_errors=True)
-        report = convert(
-            source,
-            BUILTIN_FOLDER,
-            own.model_id,
-            revision=own.revision,
-            licence="Apache-2.0",
-            languages=("en",),
-            description=own.description,
-            card=_HERE / own.card,
-            weights=own.weights,
-        )
-        print(f"{own.model_id}: {report.artefact.size_bytes / 1e6:.1f} MB, {report.origin}")
-    folder = BUILTIN_FOLDER / folder_name(NLI.model_id)
-    write_manifest(folder, replace(read_artefact(folder).manifest, blend=Blend(**found)))
+    artefact = write_manifest(folder, replace(artefact.manifest, blend=Blend(**found)))
+    print(f"{artefact.model_id}: {artefact.size_bytes / 1e6:.1f} MB that {EMBEDDING.model_id} has not")
+
+
+def _replace_built_in(own: BuiltIn, source: Path) -> Path:
+    shutil.rmtree(BUILTIN_FOLDER / own.model_id, ignore_errors=True)
+    report = convert(
+        source,
+        BUILTIN_FOLDER,
+        own.model_id,
+        revision=own.revision,
+        licence="Apache-2.0",
+        languages=("en",),
+        description=own.description,
+        card=_HERE / own.card,
+        weights=own.weights,
+    )
+    print(f"{own.model_id}: {report.artefact.size_bytes / 1e6:.1f} MB, {report.origin}")
+    return report.artefact.folder
 
 
 def write_cards(data: Path, accuracy: dict[str, Any], most_rows: int | None, share: float) -> None:
@@ -119,7 +133,6 @@ def write_cards(data: Path, accuracy: dict[str, Any], most_rows: int | None, sha
         ),
         "sets": _sets(data),
         "speed": f"{speed:.0f}",
-        "rounding": f"{math.ceil(1e4 * (_artefact(NLI).manifest.max_probability_difference or 0)) / 1e4:.4f}",
         "size": f"{sum(_artefact(own).size_bytes for own in (NLI, EMBEDDING)) / 1e6:.0f}",
     }
     for own in (NLI, EMBEDDING):
@@ -130,7 +143,7 @@ def write_cards(data: Path, accuracy: dict[str, Any], most_rows: int | None, sha
 
 
 def _artefact(own: BuiltIn) -> Artefact:
-    return read_artefact(BUILTIN_FOLDER / folder_name(own.model_id))
+    return read_artefact(BUILTIN_FOLDER / own.model_id)
 
 
 def _pairs_per_s(classify: Any) -> float:

@@ -14,9 +14,10 @@ from tests.tiny_models import BUILTIN
 from zerostart.engines.base import EncodedBatch, Engine, EngineOptions
 from zerostart.engines.registry import ENGINES, load_engine
 from zerostart.errors import InvalidArtefact, InvalidSettings
+from zerostart.models.artefact import read_artefact
 
 CLASSES = 3
-OPTIONS = EngineOptions(threads=2, precision="fp32")
+OPTIONS = EngineOptions(threads=2, precision="fp32", extends=read_artefact(BUILTIN).extended_graph)
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +194,10 @@ import sys, threading, numpy as np
 from pathlib import Path
 from zerostart.engines.base import EncodedBatch, EngineOptions
 from zerostart.engines.registry import load_engine
-engine = load_engine("openvino", Path(sys.argv[1]), 3, EngineOptions(threads=2, precision="fp32"))
+from zerostart.models.artefact import read_artefact
+artefact = read_artefact(Path(sys.argv[1]))
+options = EngineOptions(threads=2, precision="fp32", extends=artefact.extended_graph)
+engine = load_engine("openvino", artefact.folder, 3, options)
 batch = EncodedBatch(*[np.ones((2, 9), dtype=np.int64)] * 3)
 barrier = threading.Barrier(2)
 threads = [threading.Thread(target=lambda: (barrier.wait(), engine.logits(batch))) for _ in range(2)]

@@ -19,15 +19,15 @@ from tests.tiny_models import BUILTIN
 from zerostart.engines.base import EncodedBatch, EngineOptions, Logits
 from zerostart.engines.openvino import _keep_linear_layers_apart
 from zerostart.engines.registry import load_engine
-from zerostart.models.artefact import read_artefact
-from zerostart.models.local_artefacts import BUILTIN_FOLDER
+from zerostart.models.artefact import BUILTIN_FOLDER, read_artefact
 
 BATCH = batch_of(*range(3, 40))
 
 
 @pytest.fixture
 def options(tmp_path: Path) -> EngineOptions:
-    return EngineOptions(threads=1, precision="fp32", cache_folder=tmp_path / "cache", weights="a" * 64)
+    extends = read_artefact(BUILTIN).extended_graph
+    return EngineOptions(1, "fp32", cache_folder=tmp_path / "cache", weights="a" * 64, extends=extends)
 
 
 def answers(options: EngineOptions) -> Logits:

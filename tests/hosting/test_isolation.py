@@ -71,7 +71,7 @@ ATTACK = """
     def become_root():
         import subprocess
         return subprocess.run(["mount", "-t", "tmpfs", "none", "/tmp"], check=True)
-    model = pathlib.Path(__import__("zerostart.models.local_artefacts", fromlist=["x"]).BUILTIN_FOLDER)
+    model = pathlib.Path(__import__("zerostart.models.artefact", fromlist=["x"]).BUILTIN_FOLDER)
     dangerous = {
         "trace the server": tried(trace),
         "alter the program": tried(lambda: (model.parents[1] / "escaped.py").write_text("x")),

@@ -102,7 +102,8 @@ def _load(
         settings.threads,
         precision,
         cache_folder=settings.cache_folder / artefact.folder.name,
-        weights=artefact.manifest.files.get("model.onnx", ""),
+        weights=artefact.weights,
+        extends=artefact.extended_graph,
         frugal=frugal,
     )
     engine = load_engine(name, artefact.folder, scorer.columns, options)

@@ -18,8 +18,8 @@ from zerostart.hosting.ray_cluster import RayCluster
 from zerostart.hosting.ray_launcher import RayLauncher
 from zerostart.hosting.ray_workers import RayWorkers
 from zerostart.hosting.shipping import ship
-from zerostart.models.artefact import Artefact
-from zerostart.models.local_artefacts import BUILTIN_FOLDER, LocalArtefacts
+from zerostart.models.artefact import BUILTIN_FOLDER, Artefact
+from zerostart.models.local_artefacts import LocalArtefacts
 from zerostart.settings import PREFIX, Settings, instance_environment
 from zerostart.storage.base import ObjectStore
 from zerostart.transform.worker_process import LocalWorkers, WorkerLauncher

@@ -12,10 +12,10 @@ import typer
 from zerostart.cli.client import ServerRefused, aws_errors, sagemaker
 from zerostart.cli.endpoints import Format
 from zerostart.errors import InvalidInput, ModelInUse
-from zerostart.models.artefact import Artefact
+from zerostart.models.artefact import BUILTIN_FOLDER, Artefact
 from zerostart.models.catalogue import names_of
 from zerostart.models.fetching import megabytes
-from zerostart.models.local_artefacts import BUILTIN_FOLDER, LocalArtefacts
+from zerostart.models.local_artefacts import LocalArtefacts
 from zerostart.services.jumpstart import model_id_at
 from zerostart.settings import Settings, load_settings, server_address
 

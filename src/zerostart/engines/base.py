@@ -31,13 +31,15 @@ class EngineOptions:
 
     `frugal` is for callers of few shapes: an engine that keeps memory for each shape that it met keeps less.
     In `cache_folder` an engine may keep what it made of a model, under `weights`, which tells the content of the
-    model's file from every other (its checksum).
+    model's file from every other (its checksum). `extends` is the file whose graph the model's goes on from, if the
+    model's is not whole: one after the other, they are one file.
     """
 
     threads: int = 0
     precision: str = "auto"
     cache_folder: Path | None = None
     weights: str = ""
+    extends: Path | None = None
     frugal: bool = False
 
 

@@ -19,12 +19,16 @@ class OnnxRuntimeEngine:
 
     def __init__(self, session: "onnxruntime.InferenceSession") -> None:
         self._session = session
+        self._output = session.get_outputs()[-1].name
+        self._run = onnxruntime.RunOptions()
+        # Where two models are in one graph, only that of the last output.
+        self._run.only_execute_path_to_fetches = True
         self._inputs = [each.name for each in session.get_inputs()]
 
     def logits(self, batch: EncodedBatch) -> Logits:
         """Logits, shape (pairs, classes), float32."""
         feed = {name: getattr(batch, name) for name in self._inputs}
-        return np.asarray(self._session.run(["logits"], feed)[0])
+        return np.asarray(self._session.run([self._output], feed, self._run)[0])
 
     def close(self) -> None:
         """Drop the session."""
@@ -41,4 +45,7 @@ def load(folder: Path, classes: int, options: EngineOptions) -> OnnxRuntimeEngin
     session_options.log_severity_level = 3
     # Weights that are stored as integers are made floats at load, and not multiplied with rounded activations.
     session_options.add_session_config_entry("session.disable_quant_qdq", "1")
-    return OnnxRuntimeEngine(onnxruntime.InferenceSession(str(folder / "model.onnx"), session_options))
+    own = folder / "model.onnx"
+    # Messages of protobuf that follow each other are one message, with the nodes and weights of both.
+    model = str(own) if options.extends is None else options.extends.read_bytes() + own.read_bytes()
+    return OnnxRuntimeEngine(onnxruntime.InferenceSession(model, session_options))

@@ -105,7 +105,8 @@ def load(folder: Path, classes: int, options: EngineOptions) -> OpenVinoEngine:
 
     rounding = None if precision != "int8" else _KEPT_ROUNDED if in_int8 else _ROUNDED
     separate = properties["INFERENCE_PRECISION_HINT"] == "f32" and not _processor_has("avx512f|asimd")
-    plan = _Plan(str(folder / "model.onnx"), separate, rounding, properties)
+    extends = None if options.extends is None else str(options.extends)
+    plan = _Plan(str(folder / "model.onnx"), extends, separate, rounding, properties)
     kept = _kept_model(core, options, f"{precision}{' kernels' * in_int8}{' apart' * separate}")
     model, mapped = (plan.compiled(core), None) if kept is None else kept.model(plan)
     return OpenVinoEngine(model, precision, streams, mapped)
@@ -116,13 +117,14 @@ class _Plan:
     """How a model file is compiled. Everything in it can be written as JSON."""
 
     path: str
+    extends: str | None
     separate: bool
     rounding: str | None
     properties: dict[str, Any]
 
     def compiled(self, core: Any) -> Any:
         """The compiled model."""
-        model = core.read_model(self.path)
+        model = self._read(core)
         _unpack_weights(model)
         _share_indexes(model)
         if self.separate:
@@ -130,6 +132,13 @@ class _Plan:
         if self.rounding is not None:
             _round_weights(model, kept_rounded=self.rounding == _KEPT_ROUNDED)
         return core.compile_model(model, "CPU", self.properties)
+
+    def _read(self, core: Any) -> Any:
+        if self.extends is None:
+            return core.read_model(self.path)
+        # Messages of protobuf that follow each other are one message, with the nodes and weights of both.
+        whole = core.read_model(Path(self.extends).read_bytes() + Path(self.path).read_bytes())
+        return openvino.Model([whole.get_results()[-1]], whole.get_parameters())
 
 
 def _processor_has(flags: str) -> bool:

@@ -103,6 +103,8 @@ def _prepare(reference: Reference) -> None:
     model = reference.model
     if model.config.model_type in _FIRST_TOKEN_HEADS and not reference.embeds:
         _compute_last_layer_for_first_token(model)
+    if model.config.model_type == "mpnet" and not reference.embeds:
+        _compute_last_mpnet_layer_for_first_token(model)
     if model.config.model_type == "convbert":
         _mask_convolutions(model)
 
@@ -127,6 +129,28 @@ def _compute_last_layer_for_first_token(model: Any) -> None:
         context = (weights.softmax(-1) @ heads(attention.value(hidden_states))).transpose(1, 2).flatten(2)
         attended = layer.attention.output(context, first)
         return layer.output(layer.intermediate(attended), attended)
+
+    layer.forward = forward
+
+
+def _compute_last_mpnet_layer_for_first_token(model: Any) -> None:
+    """The same for MPNet, whose attention adds a bias by the distance of two tokens."""
+    layer = model.mpnet.encoder.layer[-1]
+    attention = layer.attention.attn
+    number, size = attention.num_attention_heads, attention.attention_head_size
+
+    def forward(hidden_states: Any, attention_mask: Any = None, position_bias: Any = None, **_: Any) -> Any:
+        def heads(states: Any) -> Any:  # a shape that is not read from the states leaves them to be scaled by engines
+            return states.view(hidden_states.shape[0], -1, number, size).transpose(1, 2)
+
+        first = hidden_states[:, :1]
+        query, key = heads(attention.q(first)), heads(attention.k(hidden_states))
+        weights = query @ key.transpose(2, 3) / size**0.5 + position_bias[:, :, :1]
+        if attention_mask is not None:
+            weights = weights + attention_mask
+        context = (weights.softmax(-1) @ heads(attention.v(hidden_states))).transpose(1, 2).flatten(2)
+        attended = layer.attention.LayerNorm(attention.o(context) + first)
+        return (layer.output(layer.intermediate(attended), attended),)
 
     layer.forward = forward
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zerostart.errors import InvalidArtefact, InvalidInput, UnknownModel
-from zerostart.models.artefact import MANIFEST, MODEL_ID_PATTERN, Artefact, read_artefact
+from zerostart.models.artefact import BUILTIN_FOLDER, MANIFEST, MODEL_ID_PATTERN, Artefact, read_artefact
 from zerostart.models.catalogue import names_of
 from zerostart.models.leftovers import remove_leftovers, remove_whole
 
-BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 BUILTIN_MODEL_ID = "zerostart-zstc-small"
 
 

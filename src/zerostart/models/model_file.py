@@ -132,7 +132,8 @@ def _stored(weight: Weight, uses: _Uses, nodes: "list[onnx.NodeProto]", stored_a
         return [_tensor(weight.name, values)]
     if stored_as in ("int8", "int4") and values.ndim == 2:
         form = INT4 if stored_as == "int4" else INT8
-        if weight.name in uses.linear and values.shape[0] % form.group == 0:
+        # A layer of few outputs, such as a classifier's last one, decides much and takes little.
+        if weight.name in uses.linear and values.shape[0] % form.group == 0 and values.shape[1] >= form.group:
             return _in_integers(weight.name, values, nodes, form, axis=0)
         if (
             weight.name in uses.tables

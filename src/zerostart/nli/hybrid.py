@@ -25,9 +25,7 @@ class Blend:
     """How an NLI model's scores and those of the embedding model `embedding_model` are put together.
 
     Single-label: the product of both, each to the power of its weight, normalised over the labels. Multi-label: the sum
-    of both log-odds times their weights, plus `multi_bias`. The NLI model scores each label by itself in either case: a
-    label that is entailed for certain then cannot outweigh all that the embedding says, as it would by its logit.
-    All weights are made with the models, on texts of neither.
+    of both log-odds times their weights, plus `multi_bias`. All weights are made with the models, on texts of neither.
     """
 
     embedding_model: str
@@ -38,7 +36,7 @@ class Blend:
     multi_bias: float
 
     def scores(self, entailed: Scores, similar: Scores, *, multi_label: bool) -> Scores:
-        """Scores in [0, 1] of both views' scores, each of shape (labels,); those of NLI are multi-label ones."""
+        """Scores in [0, 1] of both views' scores, each of shape (labels,), single-label or multi-label ones."""
         if multi_label or len(entailed) == 1:
             odds = self.multi_nli * _log_odds(entailed) + self.multi_embedding * _log_odds(similar) + self.multi_bias
             return np.asarray(1 / (1 + np.exp(-odds)), dtype=np.float64)
@@ -72,8 +70,7 @@ class TwoViews:
 
     def to_score(self, request: ClassificationRequest, ranked: list[Classification]) -> ClassificationRequest:
         """What the NLI model is asked: the best labels of each text, or all of them."""
-        each_by_itself = request.multi_label or self.is_hybrid(request)
-        return replace(narrowed(request, ranked), scorer="nli", multi_label=each_by_itself)
+        return replace(narrowed(request, ranked), scorer="nli")
 
     def answer(
         self, request: ClassificationRequest, scored: list[Classification], ranked: list[Classification]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zerostart.models.local_artefacts import BUILTIN_FOLDER
+from zerostart.models.artefact import BUILTIN_FOLDER
 from zerostart.settings import Settings
 
 _VALID_S = 30.0
