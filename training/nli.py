@@ -164,7 +164,7 @@ def train_nli(base: Path, embedding: Path, artefact: Path, data: Path, out: Path
     batches = nli_batches(data, tokenizer, embedding, out, seed)
     model = _branch(base, artefact)
     for layer in four_bit_layers(model):
-        parametrize.register_parametrization(layer, "weight", _InFourBits())
+        parametrize.register_parametrization(layer, "weight", InFourBits())
 
     def loss_of(batch: NLIBatch) -> torch.Tensor:
         encoded = tokenizer(
@@ -226,7 +226,7 @@ def four_bit_layers(model: Any) -> Iterator[torch.nn.Module]:
             yield layer
 
 
-class _InFourBits(torch.nn.Module):
+class InFourBits(torch.nn.Module):
     """A weight of shape (outputs, inputs) as it is stored: `zerostart.models.rounding` in torch, which is quicker."""
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
@@ -237,13 +237,14 @@ class _InFourBits(torch.nn.Module):
 class _Rounded(torch.autograd.Function):
     @staticmethod
     def forward(_: Any, weight: torch.Tensor) -> torch.Tensor:
-        groups = weight.unflatten(1, (-1, INT4.group))
+        groups = weight.view(len(weight), -1, INT4.group)
         low, high = groups.aminmax(dim=2, keepdim=True)
         least = -(2 ** (INT4.bits - 1))
         scales = (torch.where(-low >= high, low, high) / least).half().float()
         scales[scales == 0] = torch.finfo(torch.float16).smallest_normal
-        return (groups / scales).round_().clamp_(least, -least - 1).mul_(scales).flatten(1)
+        rounded: torch.Tensor = (groups / scales).round_().clamp_(least, -least - 1).mul_(scales)
+        return rounded.view_as(weight)
 
     @staticmethod
-    def backward(_: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def backward(_: Any, gradient: torch.Tensor) -> torch.Tensor:
         return gradient

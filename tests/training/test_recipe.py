@@ -8,11 +8,12 @@ import pytest
 import torch
 from training.corpus import NOT_ENTAILMENT, Pair, labelled_set
 from training.loop import Schedule, train
-from training.nli import NLIBatch, _batches, pair_loss
+from training.nli import InFourBits, NLIBatch, _batches, pair_loss
 from transformers import PreTrainedTokenizerFast
 
 from tests.tiny_models import BUILTIN
 from training import loop, wordnet
+from zerostart.models.rounding import INT4, rounded
 
 
 @pytest.fixture
@@ -66,6 +67,17 @@ def test_the_right_label_above_the_wrong_ones_is_the_lesser_loss() -> None:
     batch = NLIBatch((Pair("It rains.", "weather", 0, 0), Pair("It rains.", "sport", NOT_ENTAILMENT, 0)))
     right = torch.tensor([[3.0, 0.0, 0.0], [0.0, 0.0, 3.0]])
     assert pair_loss(right, batch) < pair_loss(right.flip(0), batch)
+
+
+def test_a_weight_is_trained_as_it_is_stored() -> None:
+    torch.manual_seed(1)
+    weight = torch.nn.Parameter(torch.randn(6, 96))
+    trained = InFourBits()(weight)
+    scales, integers = rounded(weight.detach().numpy(), INT4, axis=1)
+    assert torch.equal(trained, torch.from_numpy(integers * scales.repeat(INT4.group, axis=1)))
+    assert torch.equal(InFourBits()(trained), trained), "rounded twice, it is the same"
+    (gradient,) = torch.autograd.grad(trained.sum(), weight)
+    assert torch.equal(gradient, torch.ones_like(weight)), "gradients are as if it were not rounded"
 
 
 def test_training_that_was_stopped_ends_with_the_weights_of_one_that_was_not(tmp_path: Path) -> None:
