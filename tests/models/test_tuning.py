@@ -75,7 +75,7 @@ def test_other_weights_under_the_same_name_are_measured_anew(settings: Settings,
 
 @pytest.mark.slow
 def test_each_candidate_is_compared_with_fp32_and_kept(settings: Settings, artefact: Artefact) -> None:
-    samples = Samples(own_samples().texts[:24], {"topic": own_samples().labels["topic"]})
+    samples = Samples(own_samples().texts[:12], {"topic": own_samples().labels["topic"]})
     told: list[str] = []
     chosen = [("openvino", "int8"), ("onnxruntime", "fp32"), ("openvino", "fp8")]
     tuning = measure(settings, BUILTIN_MODEL_ID, chosen, samples, told.append)

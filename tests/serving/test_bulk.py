@@ -68,7 +68,7 @@ def fragile(tmp_path: Path) -> Iterator[tuple[BulkClassifier, FragileEngine, Sco
 
 
 def test_scores_are_the_same_to_the_bit_whatever_is_classified_beside(real: BulkClassifier, tmp_path: Path) -> None:
-    asked = texts(300)
+    asked = texts(120)
     together = [asdict(answer[0]) for answer in real.classify_each(map(request, asked)) if isinstance(answer, list)]
     computed = real.computed_pairs
     settings = Settings(home=tmp_path, precision=real._engine.precision, threads=2)

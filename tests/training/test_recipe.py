@@ -108,10 +108,10 @@ def test_the_learning_rate_rises_and_falls() -> None:
 def test_a_batch_is_full_of_tokens_and_no_text_is_torn_from_its_labels() -> None:
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(BUILTIN / "tokenizer.json"), pad_token="<pad>")
     words = random.Random(3)
-    general = [Pair("it rains in the city " * words.randint(1, 9), "it is wet", 1) for _ in range(600)]
+    general = [Pair("it rains in the city " * words.randint(1, 9), "it is wet", 1) for _ in range(1800)]
     labelled = [
         Pair("the market fell " * (1 + group % 7), label, NOT_ENTAILMENT, group)
-        for group in range(200)
+        for group in range(600)
         for label in ("money", "sport", "the weather")
     ]
     batches = _batches(general, labelled, tokenizer, words)
@@ -128,4 +128,4 @@ def test_a_batch_is_full_of_tokens_and_no_text_is_torn_from_its_labels() -> None
         map(repr, general + labelled)
     )
     homes = [{pair.group for pair in batch.pairs if pair.group >= 0} for batch in batches]
-    assert sum(map(len, homes)) == 200
+    assert sum(map(len, homes)) == 600
